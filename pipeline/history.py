@@ -20,7 +20,7 @@ from pipeline.checkpoint import Checkpoint
 from pipeline.config import NodeConfig
 from pipeline.partition import HOUR_US, Ints
 from pipeline.ports import ObjectStore
-from pipeline.records import AGGREGATED, VALIDATED
+from pipeline.records.schemas import AGGREGATED, VALIDATED
 from pipeline.stages.aggregate import Past, window_sums
 
 

@@ -20,7 +20,8 @@ from pipeline.parquet.chunk import Chunk
 from pipeline.parquet.columns import Columns
 from pipeline.parquet.file import Layout
 from pipeline.partition import Bools, Ints
-from pipeline.records import AGGREGATED, ENRICHED, INGESTION, REJECTED, RULES, VALIDATED
+from pipeline.records import RULES
+from pipeline.records.schemas import AGGREGATED, ENRICHED, INGESTION, REJECTED, VALIDATED
 from pipeline.stages.enrich import enrich, facts
 
 IdRange = tuple[int, int]

@@ -22,7 +22,8 @@ from pipeline.config import NodeConfig
 from pipeline.history import History
 from pipeline.objects import RowObjects, WindowObjects
 from pipeline.partition import Bools
-from pipeline.records import REJECTED, RULES, VALIDATED
+from pipeline.records import RULES
+from pipeline.records.schemas import REJECTED, VALIDATED
 from pipeline.stages.aggregate import Past, Windows, aggregate, table
 from pipeline.stages.ingest import ingest
 from pipeline.stages.validate import validate

@@ -30,7 +30,6 @@ Not covered: converter and transformer, whose wear shows in no channel; farms of
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import random
 import shutil
 import statistics
@@ -141,7 +140,7 @@ def worn_turbines(seed: int, size: Size) -> dict[str, str]:
 def make(seed: int, size: Size, folder: Path) -> None:
     """Make one data set: the table that the view reads, and the wear of the ground truth."""
     (farm,) = [each for each in load_fleet().farms if each.farm_id == FARMS[seed % len(FARMS)]]
-    farm = dataclasses.replace(farm, positions=farm.positions[: size.turbines])
+    farm = farm.first(size.turbines)
     clock = SimClock(round(START.timestamp() * 1e6), STEP_US, DAYS * DAY_US // STEP_US)
     events = [
         Event(

@@ -55,7 +55,7 @@ def test_a_file_of_ours_is_never_open_to_others(tmp_path: Path) -> None:
 
 def test_node_configurations_and_batches_are_the_owner_s(tmp_path: Path) -> None:
     fleet = load_fleet()
-    farm = dataclasses.replace(fleet.farms[0], positions=fleet.farms[0].positions[:2])
+    farm = fleet.farms[0].first(2)
     with NodeWriter(tmp_path / "nodes", FarmPart.whole(farm), node_configs(farm, 7)):
         pass
     few = dataclasses.replace(fleet, farms=(farm,))

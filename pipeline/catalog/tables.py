@@ -11,7 +11,8 @@ from typing import Final
 
 import pyarrow as pa
 
-from pipeline.records import QUARANTINE, REJECTED, RESCUED, SCHEMAS, unit_of
+from pipeline.records import QUARANTINE, RESCUED, unit_of
+from pipeline.records.schemas import REJECTED, SCHEMAS
 
 SOURCE_FILE: Final = "_source_file"
 _TYPES: Final = {

@@ -22,7 +22,8 @@ from pipeline.batch import Groups, floats, ints, whole
 from pipeline.checkpoint import Checkpoint
 from pipeline.config import NodeConfig
 from pipeline.partition import Bools, Ints
-from pipeline.records import AGGREGATED, ANOMALIES, MEASURES
+from pipeline.records import ANOMALIES, MEASURES
+from pipeline.records.schemas import AGGREGATED
 from pipeline.sums import ADDED, COLUMNS, MAX, MEAN, MIN, PLAIN, SQUARES, Floats, merge
 
 

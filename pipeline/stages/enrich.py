@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from pipeline.config import NodeConfig
 from pipeline.parquet.chunk import Chunk
 from pipeline.parquet.columns import constant
-from pipeline.records import ENRICHED, ENRICHMENT, ENRICHMENT_NUMBERS
+from pipeline.records import ENRICHMENT, ENRICHMENT_NUMBERS
+from pipeline.records.schemas import ENRICHED
 
 _ADDED = [ENRICHED.field(name) for name in (*ENRICHMENT, *ENRICHMENT_NUMBERS)]
 COORDINATE_DECIMALS = 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from pipeline.batch import Groups, whole
-from pipeline.records import INGESTION
+from pipeline.records.schemas import INGESTION
 
 
 def ingest(raw: pa.Table, groups: Groups) -> pa.Table:

@@ -7,7 +7,6 @@ client and as many connections. Load, queries and the second call are the comman
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -51,7 +50,7 @@ BUCKETS: Final = tuple(BUCKET_PREFIX + name for name in sorted({t.bucket for t i
 def write_lake(directory: Path, hours: int) -> int:
     """Deliver `hours` of 25 turbines into a folder with the pipeline. Return the rows."""
     farm = load_fleet("full").farms[0]
-    farm = dataclasses.replace(farm, positions=farm.positions[:TURBINES])
+    farm = farm.first(TURBINES)
     clock = SimClock(int(START.timestamp()) * 1_000_000, SAMPLE_S * 1_000_000, hours * 60)
     env = simpy.Environment()
     model = FarmModel(FarmPart.whole(farm), clock, 7, ())

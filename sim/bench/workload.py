@@ -5,7 +5,7 @@ All nodes are of one farm, with a row a second from a full hour on, without faul
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -66,7 +66,7 @@ def make(folder: Path, turbines: int, rows: int, seed: int) -> Workload:
         raise BenchError(
             f"--turbines {turbines}: the largest farm has {most}; --growth takes whole fleets"
         )
-    farm = replace(farm, positions=farm.positions[:turbines])
+    farm = farm.first(turbines)
     clock = SimClock(START_US, SAMPLE_US, rows)
     configs = node_configs(farm, seed, flush_every_s=FLUSH_S)
     block = simulate(farm, clock, seed)

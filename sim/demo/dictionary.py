@@ -11,18 +11,9 @@ from typing import Final
 
 import pyarrow as pa
 
-from pipeline.records import (
-    ANOMALIES,
-    CHANNELS,
-    MEASURES,
-    QUARANTINE,
-    RULES,
-    SCHEMAS,
-    STATES,
-    VALIDATED,
-    unit_of,
-)
-from pipeline.records import REJECTED as REJECTED_SCHEMA
+from pipeline.records import ANOMALIES, CHANNELS, MEASURES, QUARANTINE, RULES, STATES, unit_of
+from pipeline.records.schemas import REJECTED as REJECTED_SCHEMA
+from pipeline.records.schemas import SCHEMAS, VALIDATED
 from sim.whole_file import write_text
 
 FILE: Final = "dictionary.md"

@@ -17,7 +17,8 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from pipeline.records import BUCKET_PREFIX, VALIDATED
+from pipeline.records import BUCKET_PREFIX
+from pipeline.records.schemas import VALIDATED
 from sim.demo import dictionary
 from sim.scenario import Scenario
 

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from sim.arrays import Floats
 from sim.fleet.climate import Climate
+from sim.fleet.layout import Layout
 from sim.fleet.turbine import TurbineType
+
+if TYPE_CHECKING:
+    from sim.arrays import Floats
 
 METRES_PER_DEGREE = 111_320.0  # per degree of latitude; a sphere is good enough within one farm
 
 
 @dataclass(frozen=True, eq=False)
 class Farm:
-    """One wind farm.
-
-    positions: shape (turbines, 2), metres east and north of (`latitude`, `longitude`), which are
-    degrees.
-    """
+    """One wind farm. `latitude` and `longitude` are degrees."""
 
     farm_id: str
     name: str
@@ -27,12 +28,29 @@ class Farm:
     latitude: float
     longitude: float
     turbine_type: TurbineType
-    positions: Floats
+    turbines: int
+    layout: Layout
     climate: Climate
 
-    @property
-    def turbines(self) -> int:
-        return len(self.positions)
+    @cached_property
+    def positions(self) -> Floats:
+        """Metres east and north of (`latitude`, `longitude`), shape (turbines, 2), read-only."""
+        from sim.fleet.positions import positions  # and numpy, which `windfleet check` spares
+
+        diameter = self.turbine_type.rotor_diameter
+        places = positions(self.layout, self.turbines, diameter, self.farm_id)
+        places.setflags(write=False)
+        return places
+
+    def at(self, positions: Floats) -> Farm:
+        """Return this farm with turbines at these positions, shape (turbines, 2)."""
+        places = tuple((float(east), float(north)) for east, north in positions)
+        return replace(self, turbines=len(places), layout=Layout(places=places))
+
+    def first(self, turbines: int) -> Farm:
+        """Return this farm with only its first turbines, where they stand."""
+        layout = replace(self.layout, whole=self.layout.whole or self.turbines)
+        return replace(self, turbines=turbines, layout=layout)
 
     @property
     def turbine_ids(self) -> list[str]:

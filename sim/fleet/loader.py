@@ -17,17 +17,13 @@ those of the parent. Farm ids are 1 to 8 letters or digits.
 
 from __future__ import annotations
 
-import functools
 import re
 import zoneinfo
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from sim.errors import FleetError
-from sim.fleet import layout as layouts
 from sim.fleet.climate import Climate, load_climate
 from sim.fleet.farm import Farm, Fleet
 from sim.fleet.fields import Fields, read
@@ -84,11 +80,10 @@ def largest_remainder(weights: Sequence[int], total: int) -> list[int]:
 
     Leftovers go to the largest remainders, on ties to the first.
     """
-    shares = np.asarray(weights, dtype=np.int64) * total
-    whole, rest = np.divmod(shares, sum(weights))
-    order = np.argsort(-rest, kind="stable")
-    whole[order[: total - int(whole.sum())]] += 1
-    return [int(count) for count in whole]
+    whole, rest = zip(*(divmod(weight * total, sum(weights)) for weight in weights), strict=True)
+    order = sorted(range(len(rest)), key=lambda i: -rest[i])
+    lucky = set(order[: total - sum(whole)])
+    return [count + (i in lucky) for i, count in enumerate(whole)]
 
 
 def _find(name: str, base: Path, at: Place, problems: list[Problem]) -> Path | None:
@@ -189,8 +184,8 @@ def _site(node: Node, base: Path, first: dict[str, Place], problems: list[Proble
         first.setdefault(farm_id, node.place)
     name, region = fields.text("name", required=False) or f"Farm {farm_id}", fields.text("region")
     time_zone = fields.text("time_zone")
-    if time_zone is not None and time_zone not in _time_zones():
-        known = sorted(zone for zone in _time_zones() if "/" in zone)
+    if time_zone is not None and not _has_zone(time_zone):
+        known = sorted(zone for zone in zoneinfo.available_timezones() if "/" in zone)
         hint = suggestion(time_zone, known) if "known" not in suggestion(time_zone, known) else ""
         fields.add_problem(
             f"unknown time zone '{time_zone}'{hint or '; use an IANA name'}",
@@ -233,16 +228,16 @@ def _site(node: Node, base: Path, first: dict[str, Place], problems: list[Proble
     )
 
 
-@functools.cache
-def _time_zones() -> frozenset[str]:
-    return frozenset(zoneinfo.available_timezones())  # opens 600 files
+def _has_zone(name: str) -> bool:
+    """Return True for a name of `zoneinfo.available_timezones`, which opens 600 files."""
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return False
+    return name.split("/")[0] not in ("posix", "right", "posixrules")
 
 
 def _farm(site: _Site, turbines: int) -> Farm:
-    places = layouts.positions(
-        site.layout, turbines, site.turbine_type.rotor_diameter, site.farm_id
-    )
-    places.setflags(write=False)
     return Farm(
         site.farm_id,
         site.name,
@@ -251,6 +246,7 @@ def _farm(site: _Site, turbines: int) -> Farm:
         site.latitude,
         site.longitude,
         site.turbine_type,
-        places,
+        turbines,
+        site.layout,
         site.climate,
     )

@@ -28,8 +28,7 @@ def load_type(name: str, base: Path, at: Place, problems: list[Problem]) -> Turb
     """
     if name.endswith((".yaml", ".yml")):
         return read_type(base / name, problems, at)
-    by_name = {**_shown_names(), **{each: each for each in names()}}
-    found = by_name.get(_plain(name)) or by_name.get(name)
+    found = name if name in names() else _shown_names().get(_plain(name))
     if found is None:
         problems.append(Problem.at(at, f"unknown turbine type '{name}'{suggestion(name, names())}"))
         return None

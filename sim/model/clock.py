@@ -6,18 +6,20 @@ step that ends at its time.
 Machines do not wait for a slow sampler, so the model computes on inner steps: k equal steps a
 sample, none longer than INNER_LONGEST_US. Inner steps are numbered from 0 like samples. Step j of
 sample n has the number n k + j and ends at time_us(n) - (k - 1 - j) h.
+
+Only the functions that return arrays import numpy: `windfleet check` needs a clock and no array.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
-from sim.arrays import Ints
 from sim.units import DAY_US
+
+if TYPE_CHECKING:
+    from sim.arrays import Ints
 
 INNER_LONGEST_US: Final = 30_000_000
 """Rotor, pitch and control move in seconds to a minute; longer steps would skip their motion."""
@@ -66,6 +68,8 @@ class SimClock:
 
     def inner_times_us(self, first: int, last: int) -> Ints:
         """UTC microseconds at which the inner steps of the samples first..last-1 end."""
+        import numpy as np
+
         k = self.inner[0]
         steps = np.arange(first * k, last * k, dtype=np.int64)
         return self.start_us + (steps - (k - 1)) * self.inner_us
@@ -93,6 +97,8 @@ class SimClock:
 
     def times_us(self, first: int, last: int) -> Ints:
         """UTC microseconds of the samples first..last-1."""
+        import numpy as np
+
         return self.start_us + np.arange(first, last, dtype=np.int64) * self.sample_us
 
 
@@ -103,6 +109,8 @@ def flush_samples(start_us: int, sample_us: int, samples: int, every_us: int) ->
     that time, since that row closes a batch (`pipeline.batch`). A flush that would come with the
     last sample is left to the drain.
     """
+    import numpy as np
+
     end_us = start_us + samples * sample_us
     boundaries = np.arange(start_us // every_us + 1, (end_us - 1) // every_us + 1) * every_us
     found = np.unique(-(-(boundaries - start_us) // sample_us) + 1)

@@ -35,14 +35,8 @@ from pipeline.objects import event_hours
 from pipeline.parquet.columns import encode
 from pipeline.ports import Clock, NotFound, ObjectStore, StoreError
 from pipeline.process import Staged, Work, transform
-from pipeline.records import (
-    ENRICHED,
-    ENRICHMENT,
-    ENRICHMENT_NUMBERS,
-    PIPELINE_VERSION,
-    SCHEMA_VERSION,
-    VALIDATED,
-)
+from pipeline.records import ENRICHMENT, ENRICHMENT_NUMBERS, PIPELINE_VERSION, SCHEMA_VERSION
+from pipeline.records.schemas import ENRICHED, VALIDATED
 from pipeline.stages.enrich import facts
 
 MARK: Final = "-compact-"

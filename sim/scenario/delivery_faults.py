@@ -7,12 +7,9 @@ affect, and the kinds that have a start and a duration.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.records import BUCKET_NAMES, BUCKET_PREFIX
-from sim.arrays import Ints
 from sim.chaos.faults import CRASH, KILL, KINDS, NODE_INTERVALS, SECOND_WRITER, Fault, Kind
 from sim.chaos.operations import CALL_NAMES, method_of, methods
 from sim.model.clock import flush_samples
@@ -20,6 +17,9 @@ from sim.scenario.document import FaultChoice
 from sim.scenario.rules import BATCHES_MAX, Finding, Found, duration_us, listed, read
 from sim.units import SECOND_US, format_duration, instant_us, parse_duration, parse_instant
 from sim.yamlfile import suggestion
+
+if TYPE_CHECKING:
+    from sim.arrays import Ints
 
 _NO_FLUSH: Final = (
     "nor at any time before the last row; shorten pipeline.flush_every, or remove the fault"
@@ -150,10 +150,10 @@ def _no_flush_inside(
 ) -> Iterator[Finding]:
     """Yield a finding if no node flushes during the fault: only a flush can meet it."""
     flushes_us = _flushes_us(data)
-    if flushes_us is None or np.any((begin_us <= flushes_us) & (flushes_us < end_us)):
+    if flushes_us is None or ((begin_us <= flushes_us) & (flushes_us < end_us)).any():
         return
     span = f"from {format_duration(begin_us)} to {format_duration(end_us)}"
-    after = int(np.searchsorted(flushes_us, begin_us))
+    after = int(flushes_us.searchsorted(begin_us))
     near = " and ".join(
         format_duration(int(us)) for us in flushes_us[max(0, after - 1) : after + 1]
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from sim.arrays import Floats
 from sim.fleet import Fleet
 from sim.fleet.loader import largest_remainder
 from sim.yamlfile import suggestion
+
+if TYPE_CHECKING:
+    from sim.arrays import Floats
 
 
 def some_farms(fleet: Fleet, wanted: tuple[str, ...]) -> tuple[Fleet, list[tuple[int, str]]]:
@@ -42,7 +43,7 @@ def fewer_turbines(fleet: Fleet, wanted: int, block: bool = False) -> Fleet:
         )
     counts = largest_remainder([farm.turbines for farm in fleet.farms], wanted)
     cut = (
-        replace(farm, positions=_block(farm.positions, n) if block else farm.positions[:n])
+        farm.at(_block(farm.positions, n)) if block else farm.first(n)
         for farm, n in zip(fleet.farms, counts, strict=True)
         if n
     )
@@ -54,6 +55,8 @@ def _block(positions: Floats, wanted: int) -> Floats:
 
     In wind along the rows' facing, some of them stand behind others.
     """
+    import numpy as np  # only the data sets of `demo` take a block
+
     middle = positions[np.argmin(np.hypot(*(positions - positions.mean(axis=0)).T))]
     far = np.hypot(*(positions - middle).T)
     return positions[np.sort(np.argsort(far, kind="stable")[:wanted])]

@@ -15,7 +15,8 @@ from pipeline.batch import READ_ROWS
 from pipeline.commit import Commit
 from pipeline.generations import read
 from pipeline.process import process
-from pipeline.records import CHANNEL_NAMES, INGESTION, STATES
+from pipeline.records import CHANNEL_NAMES, STATES
+from pipeline.records.schemas import INGESTION
 from sim.bench import agreement, workload
 from sim.bench.floors import columns, nodefiles, objects, parquet, sockets
 from sim.bench.floors import lake as lake_floor

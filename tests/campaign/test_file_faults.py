@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import sqlite3
 from collections.abc import Callable
 from itertools import pairwise
@@ -52,7 +51,7 @@ FAULTS = (
 
 def farm(turbines: int = 3) -> Any:
     whole = next(each for each in load_fleet().farms if each.farm_id == "D")
-    return dataclasses.replace(whole, positions=whole.positions[:turbines])
+    return whole.first(turbines)
 
 
 def model(which: Any, faults: tuple[DataFault, ...] = FAULTS, clock: SimClock = CLOCK) -> FarmModel:

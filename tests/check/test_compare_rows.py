@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pipeline.records import INGESTION
+from pipeline.records.schemas import INGESTION
 from sim.check.compare.owners import find_owners
 from sim.check.compare.rows import RowVerdict, compare_rows
 from sim.check.completeness import FATES, Completeness

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pipeline.records import AGGREGATED
+from pipeline.records.schemas import AGGREGATED
 from sim.check.compare.owners import find_owners
 from sim.check.compare.windows import compare_windows
 from sim.check.completeness import FATES, Completeness

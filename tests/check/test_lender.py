@@ -14,7 +14,8 @@ import pytest
 from pipeline.parquet.chunk import zigzag
 from pipeline.parquet.columns import Columns
 from pipeline.parquet.file import Layout
-from pipeline.records import ENRICHED, INGESTION, STATES, VALIDATED
+from pipeline.records import STATES
+from pipeline.records.schemas import ENRICHED, INGESTION, VALIDATED
 from sim.check.read import objects as reading
 from sim.check.read import parquet as decode
 from sim.check.read.form import Form, join

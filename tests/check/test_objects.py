@@ -7,7 +7,8 @@ import hashlib
 import pyarrow as pa
 import pytest
 
-from pipeline.records import AGGREGATED, ENRICHED, INGESTION, REJECTED, RESCUED
+from pipeline.records import RESCUED
+from pipeline.records.schemas import AGGREGATED, ENRICHED, INGESTION, REJECTED
 from sim.check.read import parquet as decode
 from sim.check.read.keys import BatchKey
 from sim.check.read.lake import ObjectRef

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipeline.records import INGESTION
+from pipeline.records.schemas import INGESTION
 from sim.check.detection.truth import EVENTS, NO_FAULTS
 from sim.check.findings import Finding
 from sim.check.read.keys import ROW_STAGES, holds_rejected, read_batch_key

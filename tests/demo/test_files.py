@@ -19,7 +19,8 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from pipeline.records import CHANNELS, REJECTED, SCHEMAS, VALIDATED, unit_of
+from pipeline.records import CHANNELS, unit_of
+from pipeline.records.schemas import REJECTED, SCHEMAS, VALIDATED
 from sim.api import DataSet
 from sim.demo import dictionary, export, flat, pictures, readings, snippets
 from sim.model.events import Event

@@ -12,9 +12,10 @@ from pipeline.config import NodeConfig
 from sim import yamlfile
 from sim.errors import FleetError
 from sim.fleet import Farm, assets, climate, load_fleet, types
-from sim.fleet.layout import CLEARANCE, Layout, positions
+from sim.fleet.layout import CLEARANCE, Layout
 from sim.fleet.loader import largest_remainder, presets
 from sim.fleet.nodes import node_configs
+from sim.fleet.positions import positions
 from tests.support.paths import ROOT
 
 
@@ -109,7 +110,7 @@ def test_exact_positions_are_farm_plus_offset():
 def test_an_asset_record_depends_on_seed_and_turbine_only():
     farm = load_fleet().farms[2]
     whole = assets.register(farm, 7)
-    alone = dataclasses.replace(farm, positions=farm.positions[:3])
+    alone = farm.first(3)
     assets.register(load_fleet().farms[6], 7)  # another farm in between, another language
     assert assets.register(alone, 7) == whole[:3]
     assert assets.register(farm, 8)[0].serial_number != whole[0].serial_number

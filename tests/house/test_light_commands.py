@@ -19,7 +19,8 @@ STORES = {"http.client", "urllib.request", "pipeline.lake", "pipeline.store"}
 STORES |= {"sim.store.localstack", "sim.store.target"}
 REPORTS = {"sim.report.html", "sim.report.result", "sim.report.terminal", "sim.measure.requests"}
 TABLES = {"pyarrow.compute", "pyarrow.parquet", "sqlite3", "sim.model.machine.sensor"}
-ROWS = {"numpy", "pyarrow", "pydantic", "yaml"}
+ROWS = {"numpy", "pyarrow"}
+TEXTS = {"pydantic", "yaml"}
 SCENARIO = "scenarios/quickstart.yaml"
 PROGRAM = """
 import json, sys
@@ -35,11 +36,15 @@ print(json.dumps(sorted(sys.modules)))
 @pytest.mark.parametrize(
     ("arguments", "heavy"),
     [
-        (["--help"], RUNS | STORES | REPORTS | TABLES | ROWS | {"rich", "importlib.metadata"}),
-        (["check", SCENARIO], RUNS | STORES | REPORTS | TABLES | {"rich"}),
+        (
+            ["--help"],
+            RUNS | STORES | REPORTS | TABLES | ROWS | TEXTS | {"rich", "importlib.metadata"},
+        ),
+        (["check", SCENARIO], RUNS | STORES | REPORTS | TABLES | ROWS | {"rich"}),
+        (["check", "scenarios/small.yaml"], ROWS),
         (["plan", SCENARIO], RUNS | STORES | REPORTS),
     ],
-    ids=lambda value: value[0] if isinstance(value, list) else "",
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_light_command_imports_no_heavy_module(arguments: list[str], heavy: set[str]) -> None:
     command = [sys.executable, "-c", PROGRAM, *arguments]

@@ -54,7 +54,7 @@ Columns = dict[str, Any]
 
 def small(farm_id: str, turbines: int) -> Farm:
     farm = FLEET[farm_id]
-    return dataclasses.replace(farm, positions=farm.positions[:turbines])
+    return farm.first(turbines)
 
 
 FARM = small("E", N)

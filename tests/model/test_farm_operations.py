@@ -1,6 +1,5 @@
 """Farm operations (failures, downtime, crews, wear, grid) against published ranges."""
 
-import dataclasses
 import itertools
 import zoneinfo
 from collections import Counter, defaultdict
@@ -34,7 +33,7 @@ REPAIRS = ("minor", "major", "replacement")
 
 def part(farm_id, turbines):
     farm = FLEET[farm_id]
-    return dataclasses.replace(farm, positions=farm.positions[:turbines])
+    return farm.first(turbines)
 
 
 class Run:

@@ -34,7 +34,7 @@ from tests.support.simulated import run, small
 
 N = 16
 FARMS = {farm.turbine_type.name: farm for farm in load_fleet().farms}
-FARM = replace(FARMS["NREL 5MW"], positions=FARMS["NREL 5MW"].positions[:N])
+FARM = FARMS["NREL 5MW"].first(N)
 RUNNING, STANDBY, CURTAILED, STOPPED = (
     STATES.index(s) for s in ("running", "standby", "curtailed", "stopped")
 )
@@ -96,7 +96,7 @@ def gusty(mean, intensity=0.15, seconds=3600, memory_s=20.0, seed=1):
 
 @pytest.mark.parametrize("name", sorted(FARMS))
 def test_in_steady_wind_a_machine_follows_its_published_curve(name):
-    farm = replace(FARMS[name], positions=FARMS[name].positions[:N])
+    farm = FARMS[name].first(N)
     kind = farm.turbine_type
     wind, power = np.array(kind.power_curve).T
     for speed in (kind.cut_in + 1.0, 7.0, 9.0, kind.rated_wind + 2.0, kind.cut_out - 1.0):

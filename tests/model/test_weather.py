@@ -310,7 +310,7 @@ def test_weather_does_not_depend_on_the_request():
         ),
     )
     renamed = dataclasses.replace(
-        FARMS["C"], farm_id="X", region="elsewhere", positions=FARMS["C"].positions[:3]
+        FARMS["C"].at(FARMS["C"].positions[:3]), farm_id="X", region="elsewhere"
     )
     same(Weather(renamed, 7).at(times), whole)  # the place determines the weather, not the name
     assert (

@@ -22,7 +22,7 @@ HOUR_US = 3_600_000_000
 
 def few(farm_id, turbines=8):
     farm = FARMS[farm_id]
-    return dataclasses.replace(farm, positions=farm.positions[:turbines])
+    return farm.first(turbines)
 
 
 def run(farm, step_s, hours, seed=7, start_us=START_US):
@@ -271,9 +271,7 @@ def test_farms_are_correlated_over_hours_and_not_minutes():
 
 def test_changes_arrive_downwind_later():
     """Taylor's hypothesis: a pattern moves downwind at the wind's speed."""
-    farm = dataclasses.replace(
-        FARMS["F"], positions=np.array([[0.0, 0.0], [0.0, 4000.0], [4000.0, 0.0]])
-    )
+    farm = FARMS["F"].at(np.array([[0.0, 0.0], [0.0, 4000.0], [4000.0, 0.0]]))
     farm = dataclasses.replace(
         farm, climate=dataclasses.replace(farm.climate, iref=0.03, mesoscale=0.1)
     )
@@ -307,7 +305,7 @@ def test_downwind_rows_have_less_wind_and_more_turbulence():
     farm = FARMS["F"]
     spot = np.array([[0.0, 0.0], [6 * 126.0, 0.0]])  # 6 D east of each other
     farm = dataclasses.replace(
-        farm, positions=spot, climate=dataclasses.replace(farm.climate, mesoscale=0.0)
+        farm.at(spot), climate=dataclasses.replace(farm.climate, mesoscale=0.0)
     )
     speed, direction, sigma, free, _ = run(farm, 30, 24 * 60)
     bearing = direction.mean(axis=1) % 360

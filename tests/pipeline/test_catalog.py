@@ -9,7 +9,8 @@ from sqlglot import exp
 from pipeline.catalog import statements
 from pipeline.catalog.locations import Parameters, locations
 from pipeline.catalog.tables import BY_NAME, TABLES
-from pipeline.records import REJECTED, SCHEMAS, VIBRATION_ALARM
+from pipeline.records import VIBRATION_ALARM
+from pipeline.records.schemas import REJECTED, SCHEMAS
 
 
 def test_six_external_locations() -> None:

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline import records
 from pipeline.parquet.columns import constant, encode
 from pipeline.parquet.file import Layout
+from pipeline.records import schemas
 from tests.support import parquet_world
 from tests.support.examples import examples
 from tests.support.parquet_world import INT64, SCHEMA, TYPES, column, exact, files
@@ -77,7 +77,7 @@ def test_a_file_reads_as_its_rows_whatever_is_encoded_beside_it(
         assert statistics(body) == statistics(of_arrow)
 
 
-@pytest.mark.parametrize("schema", [*records.SCHEMAS.values(), records.REJECTED, SCHEMA])
+@pytest.mark.parametrize("schema", [*schemas.SCHEMAS.values(), schemas.REJECTED, SCHEMA])
 @pytest.mark.parametrize("rows", [0, 1, 3, 1000])
 def test_every_schema_of_the_lake_is_read_as_arrows_own_file(schema: pa.Schema, rows: int) -> None:
     table = pa.table({f.name: pa.nulls(rows, f.type) for f in schema}, schema=schema)

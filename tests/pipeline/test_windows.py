@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pipeline.batch import Groups
 from pipeline.config import Asset, NodeConfig
 from pipeline.node import EdgeNode
-from pipeline.records import AGGREGATED, VALIDATED
+from pipeline.records.schemas import AGGREGATED, VALIDATED
 from pipeline.stages.aggregate import window_sums
 from pipeline.sums import COLUMNS, merge
 from sim.campaign.memory_store import MemoryStore

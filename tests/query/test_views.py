@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.catalog.tables import BY_NAME
-from pipeline.records import AGGREGATED, ANOMALIES, BUCKET_NAMES, BUCKET_PREFIX
+from pipeline.records import ANOMALIES, BUCKET_NAMES, BUCKET_PREFIX
+from pipeline.records.schemas import AGGREGATED
 from sim.check.read.lake import LakeReader
 from sim.query.loader import LoadOptions, load
 from sim.query.warehouse import Warehouse

@@ -15,16 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.records import (
-    AGGREGATED,
-    BUCKET_NAMES,
-    BUCKET_PREFIX,
-    ENRICHED,
-    INGESTION,
-    REJECTED,
-    SCHEMA_VERSION,
-    VALIDATED,
-)
+from pipeline.records import BUCKET_NAMES, BUCKET_PREFIX, SCHEMA_VERSION
+from pipeline.records.schemas import AGGREGATED, ENRICHED, INGESTION, REJECTED, VALIDATED
 
 START = datetime.datetime(2024, 3, 1, tzinfo=datetime.UTC)
 START_US = int(START.timestamp()) * 1_000_000

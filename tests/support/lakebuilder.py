@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import records
+from pipeline.records import schemas
 
 START_US = 1_705_278_600_000_000  # 2024-01-15T00:30:00Z
 STEP_US = 10_000_000
@@ -259,11 +260,11 @@ def _put_batch(lake: dict[str, bytes], turbine: str, batch: list[Row], windows: 
     }
     good = [row for row in batch if row["rule"] is None]
     stages = {
-        "ingestion": (batch, records.INGESTION, "timestamp"),
-        "validated": (good, records.VALIDATED, "timestamp"),
-        "quarantine": ([row for row in batch if row["rule"]], records.REJECTED, "timestamp"),
-        "enriched": ([row | enriched for row in good], records.ENRICHED, "timestamp"),
-        "aggregated": (windows, records.AGGREGATED, "window_start"),
+        "ingestion": (batch, schemas.INGESTION, "timestamp"),
+        "validated": (good, schemas.VALIDATED, "timestamp"),
+        "quarantine": ([row for row in batch if row["rule"]], schemas.REJECTED, "timestamp"),
+        "enriched": ([row | enriched for row in good], schemas.ENRICHED, "timestamp"),
+        "aggregated": (windows, schemas.AGGREGATED, "window_start"),
     }
     name = f"{turbine}-{batch[0]['id']}-{batch[-1]['id']}"
     entries = []

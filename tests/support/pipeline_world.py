@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 from pipeline.config import Asset, NodeConfig
 from pipeline.node import Delivered, EdgeNode, Failed, run
 from pipeline.ports import ObjectStore
-from pipeline.records import BUCKET_PREFIX, NODE_COLUMNS, NODE_DDL, SCHEMAS, TABLE
+from pipeline.records import BUCKET_PREFIX, NODE_COLUMNS, NODE_DDL, TABLE
+from pipeline.records.schemas import SCHEMAS
 from sim.campaign.inline_executor import Inline
 from sim.campaign.memory_store import MemoryStore
 

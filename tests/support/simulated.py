@@ -1,6 +1,5 @@
 """Farms of the built-in fleet, simulated by themselves: no node files, no pipeline."""
 
-import dataclasses
 from itertools import pairwise
 
 import numpy as np
@@ -17,7 +16,7 @@ FLEET = {farm.farm_id: farm for farm in load_fleet().farms}
 def small(farm_id: str, turbines: int) -> Farm:
     """Return the first turbines of a farm of the fleet."""
     farm = FLEET[farm_id]
-    return dataclasses.replace(farm, positions=farm.positions[:turbines])
+    return farm.first(turbines)
 
 
 def run(farm, clock, seed=7, faults=(), cuts=(), env=None):

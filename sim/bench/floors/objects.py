@@ -17,17 +17,18 @@ import pyarrow as pa
 
 from pipeline import records
 from pipeline.config import NodeConfig
+from pipeline.records import schemas
 from pipeline.stages.enrich import facts
 from sim.arrays import Ints
 from sim.bench.floors import columns, parquet
 from sim.bench.floors.columns import Rows, Windows
 
-_SCHEMAS: Final = {stage: parquet.schema(fields) for stage, fields in records.SCHEMAS.items()}
+_SCHEMAS: Final = {stage: parquet.schema(fields) for stage, fields in schemas.SCHEMAS.items()}
 _STATES: Final = [state.encode() for state in records.STATES]
-_KINDS_OF_ROWS: Final = {field.name: parquet.kind_of(field) for field in records.VALIDATED}
+_KINDS_OF_ROWS: Final = {field.name: parquet.kind_of(field) for field in schemas.VALIDATED}
 _KINDS_OF_WINDOWS: Final = {
     field.name: None if pa.types.is_list(field.type) else parquet.kind_of(field)
-    for field in records.AGGREGATED
+    for field in schemas.AGGREGATED
 }
 _FACTS: Final = (*records.ENRICHMENT, *records.ENRICHMENT_NUMBERS)
 

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.records import AGGREGATED, CHANNEL_NAMES, ENRICHMENT_NUMBERS
+from pipeline.records import CHANNEL_NAMES, ENRICHMENT_NUMBERS
+from pipeline.records.schemas import AGGREGATED
 from sim.check.privacy.leaks import Leaks
 from sim.check.privacy.secrets import Secrets, find_in, single_word
 from sim.check.read.columns import Ints

@@ -17,7 +17,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from pipeline.records import VALIDATED
+from pipeline.records.schemas import VALIDATED
 from sim.check.read.form import FormFile
 from sim.check.read.keys import BatchKey
 

@@ -18,7 +18,8 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from pipeline.records import REJECTED, RESCUED, SCHEMAS
+from pipeline.records import RESCUED
+from pipeline.records.schemas import REJECTED, SCHEMAS
 from sim.check.read import parquet
 from sim.check.read.columns import Ints, integers, nulls, one
 from sim.check.read.form import Form, FormFile, digests, join

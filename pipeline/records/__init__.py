@@ -1,6 +1,6 @@
-"""The contract of sensor records: names, units, limits, Arrow schemas, the node's SQLite table.
+"""The contract of sensor records: names, units, limits, the node's SQLite table; Arrow `schemas`.
 
-This is the one module that the pipeline, the simulator and the oracle share. It holds data only:
+This is the one package that the pipeline, the simulator and the oracle share. It holds data only:
 column names, units, physical limits, rule names and thresholds. It holds no logic. The oracle
 (`sim.check`) recomputes everything by itself, so it cannot inherit a bug of the pipeline from here.
 
@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
-
-import pyarrow as pa
 
 SCHEMA_VERSION: Final = 1
 PIPELINE_VERSION: Final = "4"
@@ -92,16 +90,6 @@ BUCKET_NAMES: Final = (*STAGES, "checkpoints", "metadata")
 BUCKET_PREFIX: Final = "expanso-databricks-"
 QUARANTINE: Final = "_quarantine"
 
-_TIME: Final = pa.timestamp("us", tz="UTC")
-_ROW_FIELDS: Final = (
-    pa.field("id", pa.int64()),
-    pa.field("timestamp", _TIME),
-    pa.field("recorded_at", _TIME),
-    pa.field("turbine_id", pa.string()),
-    pa.field("farm_id", pa.string()),
-    *(pa.field(name, pa.float64()) for name in CHANNEL_NAMES),
-    pa.field("status", pa.string()),
-)
 RESCUED: Final = "_rescued_data"
 """JSON object of rescued cells by column; null if there are none.
 
@@ -110,10 +98,6 @@ of columns that this schema does not know. Names are sorted. Blobs, and texts th
 are upper-case hex. A null cell of an unknown column is left out: so a row that was stored before
 its file had the column gives the same JSON whenever it is read.
 """
-
-INGESTION: Final = pa.schema([*_ROW_FIELDS, pa.field(RESCUED, pa.string())])
-VALIDATED: Final = pa.schema(_ROW_FIELDS)
-REJECTED: Final = pa.schema([*INGESTION, pa.field("rule", pa.string())])
 
 ENRICHMENT: Final = (
     "job_id", "execution_id", "node_id", "region", "os_arch", "node_version",
@@ -126,38 +110,11 @@ ENRICHMENT_UNITS: Final = {
     "longitude_coarse": "deg",
 }
 ENRICHMENT_NUMBERS: Final = tuple(ENRICHMENT_UNITS)
-ENRICHED: Final = pa.schema(
-    [
-        *_ROW_FIELDS,
-        *(pa.field(name, pa.string()) for name in ENRICHMENT),
-        *(pa.field(name, pa.float64()) for name in ENRICHMENT_NUMBERS),
-    ]
-)
-
 MEASURES: Final = ("power_output", "temperature", "vibration_level", "wind_speed", "rotor_rpm")
 """Channels that a window summarises.
 
 A window has the mean under the channel's own name, then `_min`, `_max` and population `_std`.
 """
-AGGREGATED: Final = pa.schema(
-    [
-        pa.field("turbine_id", pa.string()),
-        pa.field("farm_id", pa.string()),
-        pa.field("date", pa.date32()),
-        pa.field("window_start", _TIME),
-        pa.field("window_end", _TIME),
-        *(
-            pa.field(m + suffix, pa.float64())
-            for m in MEASURES
-            for suffix in ("", "_min", "_max", "_std")
-        ),
-        pa.field("efficiency", pa.float64()),
-        pa.field("rows", pa.int64()),
-        pa.field("anomaly_count", pa.int64()),
-        pa.field("anomaly_kinds", pa.list_(pa.string())),
-        pa.field("revision", pa.int32()),
-    ]
-)
 _UNITS: Final = {
     **{channel.name: channel.unit for channel in CHANNELS},
     **ENRICHMENT_UNITS,
@@ -176,13 +133,6 @@ def unit_of(column: str) -> str:
     """Return the unit of a column of any stage, "" for one that has none."""
     return _UNITS.get(column, "")
 
-
-SCHEMAS: Final = {
-    "ingestion": INGESTION,
-    "validated": VALIDATED,
-    "enriched": ENRICHED,
-    "aggregated": AGGREGATED,
-}
 
 # --- validation ----------------------------------------------------------------------------------
 
