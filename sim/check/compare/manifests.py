@@ -171,12 +171,14 @@ def _entries(
             report.add("disagrees", batch, key, f"lists {name} twice")
             continue
         own.add(name)
-        place = read_batch_key(str(entry.get("bucket")), str(entry.get("key")))
+        item = objects.get(name)
+        bucket, ending = str(entry.get("bucket")), str(entry.get("key"))
+        place = item.place if item else read_batch_key(bucket, ending)
         if place and (place.turbine, place.first, place.last) != report.batch(batch):
             report.add("disagrees", batch, key, f"lists {name}, an object of another batch")
-        elif name not in objects:
+        elif item is None:
             listed.dangling.append((batch, key, entry))
-        elif wrong := _differing(entry, _facts(objects[name]), _ENTRY):
+        elif wrong := _differing(entry, _facts(item), _ENTRY):
             report.add("disagrees", batch, key, f"{name}: " + "; ".join(wrong))
     listed.objects |= own
 

@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from pipeline.records import CHANNEL_NAMES
 from sim.check.expected.rows import Expectation
-from sim.check.read.columns import FOREIGN, Bools, Ints, codes, float_bits, integers, nulls
+from sim.check.read.columns import FOREIGN, Bools, Ints, codes, float_bits, integers, nulls, one
 from sim.check.read.objects import StageRows
 
 
@@ -58,7 +58,7 @@ def find_owners(
     share: number of this share; share_of: turbine -> number of its share.
     """
     index = {node.turbine: i for i, node in enumerate(expected.nodes)}
-    column = rows.table.column("turbine_id").combine_chunks()
+    column = one(rows.table.column("turbine_id"))
     names = column.dictionary.to_pylist()
     # The index after the last name means null.
     named = np.asarray(column.indices.fill_null(len(names)), dtype=np.int64)

@@ -32,8 +32,10 @@ FOREIGN: Final = -2
 
 
 def one(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """The column as a single array."""
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    """The column as a single array, without a copy of one that has a single chunk."""
+    if isinstance(column, pa.ChunkedArray):
+        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    return column
 
 
 def integers(column: pa.ChunkedArray | pa.Array) -> Ints:
