@@ -3,13 +3,14 @@
 #   make demo PYTHON=python3.13     any target takes another Python, from 3.11 on; changing it rebuilds the environments
 #
 # Two environments, because LocalStack pins boto3: .venv (windfleet and its tools) and .localstack/venv (the S3 server).
-# Two more for whoever wants them: .spark/venv (Spark, for windfleet query --engine spark), .peers/venv (make peers). Each carries a stamp: the checksum of its lock and the Python it was made by. Same stamp, nothing to do.
+# Three more for whoever wants them: .spark/venv (Spark, for windfleet query --engine spark), .peers/venv (make peers), .docs/venv (make docs). Each carries a stamp: the checksum of its lock and the Python it was made by. Same stamp, nothing to do.
 
 PYTHON ?= python3
 VENV := .venv
 SERVER := .localstack/venv
 SPARK := .spark/venv
 PEERS := .peers/venv
+DOCS := .docs/venv
 BIN := $(VENV)/bin
 PIP := -m pip -qq --disable-pip-version-check --no-input
 WORKERS ?= 3
@@ -37,13 +38,14 @@ PROJECT_STAMP := $(VENV)/.stamp-windfleet-$(call checksum,pyproject.toml sim/whe
 SERVER_STAMP := $(SERVER)/.stamp-$(PYTHON_VERSION)-$(PYTHON_PATH)-$(call checksum,$(SERVER_LOCK))
 SPARK_STAMP := $(SPARK)/.stamp-$(PYTHON_VERSION)-$(PYTHON_PATH)-$(call checksum,.lock/spark.txt)
 PEERS_STAMP := $(PEERS)/.stamp-$(PYTHON_VERSION)-$(PYTHON_PATH)-$(call checksum,.lock/peers.txt)
+DOCS_STAMP := $(DOCS)/.stamp-$(PYTHON_VERSION)-$(PYTHON_PATH)-$(call checksum,.lock/docs.txt)
 JARS_STAMP := .spark/jars/.stamp-$(call checksum,.lock/spark-jars.txt)
 EXTENSION := $(wildcard sim/query/spark/*.java)
 CLASSES_STAMP := .spark/classes/.stamp-$(call checksum,$(EXTENSION) .lock/spark.txt)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-fast test-all check bench peers install localstack spark lock clean
+.PHONY: help demo test test-fast test-all check bench peers docs docs-picture install localstack spark lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,7 +59,7 @@ test: install localstack ## all tests but the long campaigns
 test-fast: install ## the inner loop: tests without a server, a process or a whole simulated world; the rules are in make check
 	$(PYTEST) -m 'not campaign and not slow' $(addprefix --ignore=,$(RULES))
 
-test-all: install localstack spark ## all tests, the long campaigns too
+test-all: install localstack spark $(DOCS_STAMP) ## all tests, the long campaigns too
 	WINDFLEET_TESTS=all $(PYTEST) -m ''
 
 check: install ## lint, format, types, rules of the house (import floors, prose)
@@ -70,6 +72,17 @@ bench: install localstack ## what a row and an object cost, part by part
 
 peers: install localstack $(PEERS_STAMP) ## plain copies of the same rows by polars, DuckDB, pandas and dlt, beside the pipeline (.peers)
 	$(BIN)/python -m tests.peers
+
+# Sphinx takes a link, anchor or picture that leads nowhere for an error.
+docs: install $(DOCS_STAMP) ## the docs site, with the README as its front page; its links are checked (.docs/site)
+	@$(BIN)/python .docs/generate.py .docs/build
+	@rm -rf .docs/site
+	@$(DOCS)/bin/python -m sphinx -q -W --keep-going -c .docs .docs/build .docs/site
+	@echo "windfleet: docs in .docs/site; open it with any browser: file://$(CURDIR)/.docs/site/index.html"
+
+docs-picture: install localstack ## run quickstart, and take the README's picture of its report (needs Chromium)
+	@$(BIN)/windfleet run quickstart --overwrite --quiet
+	@PYTHONPATH=. $(BIN)/python .docs/picture.py runs/quickstart-7 .docs/pages/report.png
 
 install: $(PROJECT_STAMP) ## the windfleet environment (.venv)
 
@@ -108,6 +121,14 @@ $(PEERS_STAMP):
 	@mkdir -p $(dir $(PEERS))
 	@$(BASE_PYTHON) -m venv $(PEERS)
 	@$(PEERS)/bin/python $(PIP) install --require-hashes -r .lock/peers.txt
+	@touch $@
+
+$(DOCS_STAMP):
+	$(supported)
+	@echo "windfleet: installing Sphinx into .docs/venv, this once"
+	@rm -rf $(DOCS)
+	@$(BASE_PYTHON) -m venv $(DOCS)
+	@$(DOCS)/bin/python $(PIP) install --require-hashes -r .lock/docs.txt
 	@touch $@
 
 JAVAC := $(if $(JAVA_HOME),$(JAVA_HOME)/bin/javac,javac)
@@ -160,12 +181,13 @@ lock: ## remake the locks (needs uv)
 	@$(UV) $(COMPILE) --python-version 3.11 localstack/locks/4.13.1.in -o localstack/locks/4.13.1.txt
 	@$(UV) $(COMPILE) --python-version 3.13 localstack/locks/4.14.0.in -o localstack/locks/4.14.0.txt
 	@$(UV) $(COMPILE) --python-version 3.11 .lock/peers.in -o .lock/peers.txt
+	@$(UV) $(COMPILE) --python-version 3.11 .lock/docs.in -o .lock/docs.txt
 	@$(BASE_PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["spark"], sep="\n")' \
 	  | $(UV) $(COMPILE) --python-version 3.11 - -o .lock/spark.txt
-	@for lock in .lock/windfleet.txt .lock/spark.txt .lock/peers.txt localstack/locks/*.txt; do \
+	@for lock in .lock/windfleet.txt .lock/spark.txt .lock/peers.txt .lock/docs.txt localstack/locks/*.txt; do \
 	  { echo "# Exact versions and hashes; remade by: make lock"; cat $$lock; } > $$lock.new && mv $$lock.new $$lock; done
 
 clean: ## remove the environments, runs and caches
 	@if [ -f .localstack/server.json ] && [ -x $(BIN)/windfleet ]; then $(BIN)/windfleet store down; fi
-	rm -rf $(VENV) .localstack .spark .peers runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .localstack .spark .peers $(DOCS) .docs/build .docs/site runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

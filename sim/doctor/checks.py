@@ -35,7 +35,7 @@ Status = Literal["ok", "warning", "problem"]
 DISK_BYTES: Final = 2 << 30
 """Free disk under which a warning is due: quickstart with its node files needs half of it."""
 MEMORY_BYTES: Final = 3 << 30
-"""Memory of the whole fleet for an hour, server included (README, "How fast")."""
+"""Memory of the whole fleet for an hour, server included (`.docs/pages/speed.md`)."""
 FILES: Final = 1024
 """Open files that 256 store calls at once and the node files of a worker need."""
 BUSY: Final = 0.5

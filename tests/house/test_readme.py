@@ -1,4 +1,4 @@
-"""The README against the program: its commands, options, scenarios and packages exist.
+"""README and guides against the program: their commands, options, scenarios and packages exist.
 
 Not covered: its blocks and command lines (test_readme_runs.py); durations.
 """
@@ -10,20 +10,20 @@ import re
 import pytest
 
 from sim.arguments import parse
+from tests.support.documents import TEXT
 from tests.support.paths import ROOT
 
-README = (ROOT / "README.md").read_text()
 CALLS = sorted(
     set(
         re.findall(
-            r"windfleet ([a-z]+)", "\n".join(re.findall(r"`[^`\n]+`|^windfleet .*", README, re.M))
+            r"windfleet ([a-z]+)", "\n".join(re.findall(r"`[^`\n]+`|^windfleet .*", TEXT, re.M))
         )
     )
 )
 ROWS = dict(
-    re.findall(r"^\| `windfleet ([a-z]+)[^|]*?` \| (.*) \|$", README.replace(r"\|", "/"), re.M)
+    re.findall(r"^\| `windfleet ([a-z]+)[^|]*?` \| (.*) \|$", TEXT.replace(r"\|", "/"), re.M)
 )
-TREE = re.search(r"## Architecture\n.*?```text\n(.*?)```", README, re.S)
+TREE = re.search(r"# Architecture\n.*?```text\n(.*?)```", TEXT, re.S)
 
 
 def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:
@@ -53,14 +53,14 @@ def test_the_exit_codes_are_those_that_the_help_tells(capsys: pytest.CaptureFixt
         parse(["--help"])
     told = [
         " ".join(re.findall(r"Exit codes: [^.]*", text)[0].split())
-        for text in (README, capsys.readouterr().out)
+        for text in (TEXT, capsys.readouterr().out)
     ]
     assert told[0] == told[1]
 
 
 def test_every_scenario_is_in_the_list() -> None:
     named = set()
-    for first, more in re.findall(r"^\| `([a-z-]+)\.yaml`((?:, `-[a-z]+`)*)", README, re.M):
+    for first, more in re.findall(r"^\| `([a-z-]+)\.yaml`((?:, `-[a-z]+`)*)", TEXT, re.M):
         stem = first.partition("-")[0]
         named |= {
             f"{first}.yaml",
@@ -79,7 +79,9 @@ def test_every_room_is_in_the_tree_and_every_name_there_is_a_room() -> None:
             if path.is_dir() or path.suffix == ".py"
         }
         rooms -= {"__init__", "__pycache__"}
-        assert rooms <= words, f"the README's tree lacks {rooms - words} of {package}/"
+        assert rooms <= words, (
+            f"the tree of .docs/pages/architecture.md lacks {rooms - words} of {package}/"
+        )
     for names in re.findall(r"^  ([a-z_, /]+?)/?(?:  |$)", TREE[1], re.M):
         for name in names.split(", "):
             assert list(ROOT.glob(f"*/{name.rstrip('/')}*")), f"there is no {name}"

@@ -1,8 +1,9 @@
-"""Every block and command of the README and of `localstack/docker-compose.yml`.
+"""Every block and command of README, guides (`.docs/pages`) and `localstack/docker-compose.yml`.
 
 COMMANDS has a way for each line: parsed, or run. A line that is not there fails. Runs happen in a
 folder with links to the tree, in place of a checkout, and on a LocalStack of the tests. A
-shortened run has the same arguments and some more after them: fewer turbines or days.
+shortened run has the same arguments and some more after them: fewer turbines or days. What the
+README shows of a run must be what the run prints, but for numbers (`tests.support.documents`).
 
 Not covered: `docker` and `pip` themselves, `make` beyond its recipes, and how long things take.
 """
@@ -30,6 +31,7 @@ from sim.report.write import HTML_FILE, JUNIT_FILE, VERIFY_HTML, VERIFY_JUNIT
 from sim.scenario import load
 from sim.scenario.plan import plan
 from tests.support import runs
+from tests.support.documents import TEXT, blocks, missing, walk
 from tests.support.paths import ROOT
 
 PROGRAMS = (
@@ -44,6 +46,10 @@ FEW = (
     "--set",
     "expect=[rows.lost == 0, windows.wrong == 0, freshness.p99 <= 15m]",
 )
+STORM = (
+    'windfleet query "SELECT date, max(wind_speed_max) AS wind, avg(power_output) AS mw '
+    "FROM wind_turbine_aggregated WHERE farm_id = 'E' GROUP BY 1 ORDER BY 1\" demo/storm"
+)
 DAY = ("--days", "1", "--turbines", "8", "--sample-every", "30m")
 
 
@@ -54,14 +60,17 @@ class Way:
     - `parsed`: by the program's own parser, scenario included.
     - `short`: run too, with `more` after its arguments.
     - `long`: the same, in `make test-all` only.
+    - `walk`: as `short`, and what it prints is compared with what the README shows.
     """
 
-    how: Literal["parsed", "short", "long"]
+    how: Literal["parsed", "short", "long", "walk"]
     more: tuple[str, ...] = ()
 
 
 COMMANDS = {
-    "make demo": Way("short", FEW),  # the recipe's windfleet, on the tests' LocalStack
+    "make demo": Way("parsed"),
+    "make docs": Way("parsed"),  # test_docs.py
+    "make docs-picture": Way("parsed"),
     "make test": Way("parsed"),
     "make demo PYTHON=python3.13": Way("parsed"),
     "make install localstack": Way("parsed"),
@@ -73,7 +82,8 @@ COMMANDS = {
     "python -m tests.house.prose": Way("parsed"),
     "make lock": Way("parsed"),
     "make spark": Way("parsed"),
-    "windfleet demo": Way("short", DAY),
+    "windfleet demo": Way("walk", DAY),
+    STORM: Way("walk"),
     "windfleet demo --list": Way("short"),
     "windfleet demo --export openoa --export flasc": Way("parsed"),  # tests/demo/test_files.py
     "windfleet demo --theme bearing-failure --inspect": Way(
@@ -93,7 +103,8 @@ COMMANDS = {
     ),
     "pip wheel --no-deps .": Way("parsed"),  # tests/wheel
     "windfleet store install": Way("parsed"),
-    "windfleet run quickstart": Way("parsed"),
+    "windfleet run quickstart": Way("walk", FEW),
+    "windfleet load load-mixed": Way("parsed"),  # tests/load/test_command.py
     "windfleet run quickstart --serve": Way("parsed"),  # tests/watch
     "windfleet watch runs/quickstart-7": Way("parsed"),
     "windfleet watch --grafana windfleet-grafana.json": Way("parsed"),
@@ -156,16 +167,11 @@ SLURM = {
 }
 
 
-def blocks(language: str) -> list[str]:
-    """The fenced blocks of the README in one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
-
-
 def commands() -> Iterator[str]:
     """Yield the lines of shell blocks, and elsewhere all that begins with a program."""
     for block in blocks("sh"):
         yield from (line.partition("#")[0].strip() for line in block.splitlines() if line.strip())
-    prose = re.sub(r"^```.*?^```$", "", (ROOT / "README.md").read_text(), flags=re.M | re.S)
+    prose = re.sub(r"^```.*?^```$", "", TEXT, flags=re.M | re.S)
     spans = [" ".join(span.replace("\\|", "|").split()) for span in re.findall(r"`([^`]+)`", prose)]
     hints = (ROOT / "localstack" / "docker-compose.yml").read_text()
     spans += re.findall(rf"^# .*?((?:{'|'.join(PROGRAMS)}) .*)$", hints, re.M)
@@ -196,19 +202,9 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def words(line: str) -> list[str]:
-    """The arguments of `windfleet` in a command line; of `make` those in its recipe."""
-    if line.startswith("make "):
-        recipe = subprocess.run(
-            ["make", "-n", *shlex.split(line)[1:]], cwd=ROOT, capture_output=True, text=True
-        )
-        (line,) = re.findall(r"\S*/(windfleet run .*)", recipe.stdout)
-    return shlex.split(line)[1:]
-
-
-def test_every_line_is_in_the_list_and_the_list_in_the_readme() -> None:
-    assert sorted(COMMANDS) == FOUND, "give each command of the README its way in COMMANDS"
-    fences = re.findall(r"^```(\w*)\n.*?^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+def test_every_line_is_in_the_list_and_the_list_in_the_documents() -> None:
+    assert sorted(COMMANDS) == FOUND, "give each command of README and guides its way in COMMANDS"
+    fences = re.findall(r"^```(\w*)\n.*?^```$", TEXT, re.M | re.S)
     assert set(fences) <= {"sh", "yaml", "text", "python"}, (
         "a block needs a language: sh, yaml, text or python (tests/test_api.py)"
     )
@@ -248,7 +244,11 @@ def test_every_line_is_what_its_program_takes(line: str, monkeypatch: pytest.Mon
             rest = [
                 f"PYTHON={sys.executable}" if word.startswith("PYTHON=") else word for word in rest
             ]
-            subprocess.run(["make", "-n", *rest], check=True, capture_output=True)
+            recipe = subprocess.run(
+                ["make", "-n", *rest], check=True, capture_output=True, text=True
+            )
+            for run in re.findall(r"^\S*/windfleet (run .*)", recipe.stdout, re.M):
+                assert load(parse(shlex.split(run)).scenario)
         case "python":
             assert rest[0] == "-m"
             assert importlib.util.find_spec(rest[1]) is not None
@@ -277,11 +277,20 @@ def test_long_lines_run(line: str, checkout: Path, clean_lake: str) -> None:
     assert done.code == 0, done.text
 
 
+@pytest.mark.parametrize("lines", [("windfleet run quickstart",), ("windfleet demo", STORM)])
+def test_the_walks_print_what_the_readme_shows(
+    lines: tuple[str, ...], checkout: Path, clean_lake: str
+) -> None:
+    done = [run(line, clean_lake) for line in lines]
+    printed = "\n".join(each.text for each in done)
+    assert [each.code for each in done] == [0] * len(lines), printed
+    assert missing(walk(lines[-1]), printed) == [], f"README, {lines[-1]!r}: no longer printed"
+
+
 def run(line: str, endpoint: str) -> runs.Ended:
-    """Run a command line of the README as COMMANDS shortens it."""
-    arguments = [
-        endpoint if word == PORT else word for word in (*words(line), *COMMANDS[line].more)
-    ]
+    """Run a command line as COMMANDS shortens it."""
+    words = (*shlex.split(line)[1:], *COMMANDS[line].more)
+    arguments = [endpoint if word == PORT else word for word in words]
     if arguments[0] == "run" and "--endpoint-url" not in arguments:
         arguments += ["--endpoint-url", endpoint]
     return runs.inside(*arguments)

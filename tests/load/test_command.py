@@ -21,7 +21,7 @@ import pytest
 from pipeline import lake
 from sim.load import locust_processes
 from sim.load.locust_processes import LOCUSTFILE
-from tests.support import runs
+from tests.support import documents, runs
 
 LOAD = """\
 schema_version: 1
@@ -53,8 +53,8 @@ def requests(run: Path) -> dict[str, int]:
     return {row["values"]: row["counts"] for row in pc.value_counts(table["outcome"]).to_pylist()}
 
 
-def kept_up(attempt: Callable[[], tuple[int | None, str]]) -> None:
-    """Run a load test until it exits with 0, at most three times.
+def kept_up(attempt: Callable[[], tuple[int | None, str]]) -> str:
+    """Run a load test until it exits with 0, at most three times. Return what it printed.
 
     Another attempt follows exit code 7 with the message that the generator was late: other tests on
     the machine can delay it.
@@ -64,6 +64,7 @@ def kept_up(attempt: Callable[[], tuple[int | None, str]]) -> None:
         if code != 7 or "the generator did not get to them" not in text:
             break
     assert code == 0, text
+    return text
 
 
 def test_a_load_test_from_scenario_to_report(
@@ -78,7 +79,8 @@ def test_a_load_test_from_scenario_to_report(
         assert not done.left
         return done.code, done.text
 
-    kept_up(attempt)
+    printed = kept_up(attempt)
+    assert documents.missing(documents.walk("windfleet load load-mixed"), printed) == []
     result = runs.result(out)
     assert (result["verdict"], result["exit_code"]) == ("pass", 0)
     assert [phase["name"] for phase in result["load"]["phases"]] == ["1-constant"]
