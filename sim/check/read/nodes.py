@@ -318,7 +318,7 @@ def _fits(column: pa.ChunkedArray, wanted: pa.DataType) -> bool:
         return True
     if wanted == pa.string() and column.type == wanted:
         try:
-            column.cast(pa.binary()).cast(wanted)
+            column.validate(full=True)
         except pa.ArrowInvalid:
             return False  # text that is not UTF-8
     return bool(column.type == wanted or (wanted == pa.float64() and column.type == pa.int64()))
