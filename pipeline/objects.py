@@ -1,8 +1,8 @@
 """Parquet objects of many nodes' batches: one per node, stage and hour.
 
 Work per row is done once for all nodes: hours, bounds, preparation of columns. A node's objects are
-encoded only at its turn. The columns that ingestion, validated and enriched share are encoded once,
-unless some row of the object was rejected.
+encoded only at its turn. The columns that the stages of rows share are encoded once, unless some
+row of the object was rejected.
 """
 
 from __future__ import annotations
@@ -20,21 +20,19 @@ from pipeline.parquet.chunk import Chunk
 from pipeline.parquet.columns import Columns
 from pipeline.parquet.file import Layout
 from pipeline.partition import Bools, Ints
-from pipeline.records import RULES
-from pipeline.records.schemas import AGGREGATED, ENRICHED, INGESTION, REJECTED, VALIDATED
+from pipeline.records import DERIVED, RULES
+from pipeline.records.schemas import REJECTED, SCHEMAS, VALIDATED
+from pipeline.stages.derive import derive
 from pipeline.stages.enrich import enrich, facts
 
 IdRange = tuple[int, int]
 
 _LAYOUTS = {
-    "ingestion": Layout(INGESTION),
-    "validated": Layout(VALIDATED),
-    "enriched": Layout(ENRICHED),
     "quarantine": Layout(REJECTED),
-    "aggregated": Layout(AGGREGATED),
+    **{stage: Layout(schema) for stage, schema in SCHEMAS.items()},
 }
 _SHARED = len(VALIDATED)
-"""Columns at the head of ingestion and enriched that are those of validated."""
+"""Columns at the head of every stage of rows that are those of validated."""
 _LOWEST, _HIGHEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 
@@ -49,7 +47,7 @@ def event_hours(table: pa.Table) -> Ints:
 
 
 class RowObjects:
-    """Objects of ingestion, validated, enriched and quarantine.
+    """Objects of ingestion, validated, enriched, derived stages and quarantine.
 
     ingested: INGESTION rows of the groups. rule: of each row, the index in RULES of the rule that
     it broke, or -1. ranges: first and last id of each group's batch.
@@ -80,6 +78,16 @@ class RowObjects:
             self._valid = _some(ingested.select(VALIDATED.names), pierced, offsets)
             names = pa.array(RULES).take(pa.array(np.maximum(rule, 0)))
             self._rejected = _some(ingested.append_column("rule", names), ~sound, offsets)
+        self._derived: dict[str, Columns] = {}
+        self._derived_at: dict[int, int] = {}
+        if DERIVED and sound.any():
+            valid = ingested.select(VALIDATED.names).filter(pa.array(sound)).combine_chunks()
+            filled, bounds = _filled(sound, offsets)
+            self._derived_at = {part: i for i, part in enumerate(filled)}
+            self._derived = {
+                stage: Columns(derive(stage, valid).select([c.name for c in added]), bounds)
+                for stage, added in DERIVED.items()
+            }
 
     def of(self, group: int) -> Iterator[DataObject]:
         """Yield the objects of one node: stage by stage, and by hour."""
@@ -100,6 +108,9 @@ class RowObjects:
             yield self._object("validated", group, part, rows, at, shared[part])
             chunks = enrich(shared[part], known, rows.count[at])
             yield self._object("enriched", group, part, rows, at, chunks)
+            for stage, columns in self._derived.items():
+                chunks = [*shared[part], *columns.chunks(self._derived_at[part])]
+                yield self._object(stage, group, part, rows, at, chunks)
         for part in parts:
             if part in self._rejected:
                 rows, at = self._rejected[part]
@@ -185,9 +196,15 @@ def _parts(hour: Ints, group: Ints, groups: int) -> tuple[Ints, list[int]]:
 
 def _some(table: pa.Table, mask: Bools, offsets: Ints) -> dict[int, tuple[_Rows, int]]:
     """Return the rows that `mask` keeps, by part; parts without any are left out."""
+    filled, bounds = _filled(mask, offsets)
+    if not filled:
+        return {}
+    rows = _Rows(table.filter(pa.array(mask)), bounds)
+    return {part: (rows, i) for i, part in enumerate(filled)}
+
+
+def _filled(mask: Bools, offsets: Ints) -> tuple[list[int], Ints]:
+    """Return the parts with rows that `mask` keeps, and the offsets of these rows."""
     kept = np.append(0, np.cumsum(mask))[offsets]
     filled = np.flatnonzero(np.diff(kept))
-    if len(filled) == 0:
-        return {}
-    rows = _Rows(table.filter(pa.array(mask)), np.append(kept[filled], kept[-1]))
-    return {part: (rows, i) for i, part in enumerate(filled.tolist())}
+    return filled.tolist(), np.append(kept[filled], kept[-1])

@@ -2,6 +2,8 @@
 
     <stage>/year=YYYY/month=MM/day=DD/hour=HH/<turbine_id>-<first_id>-<last_id>.parquet
 
+Stages of `records.DERIVED` are in the enriched bucket, beside `enriched/`.
+
 Rejected rows are the stage `quarantine`. They are in the validated bucket under `_quarantine/`,
 beside `validated/` and not inside it: a reader of all of `validated/` must get valid rows only.
 
@@ -18,12 +20,14 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.records import BUCKET_PREFIX, QUARANTINE
+from pipeline.records import BUCKET_PREFIX, DERIVED, QUARANTINE
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 HOUR_US = 3_600_000_000
+_LODGERS = {"quarantine": "validated", **dict.fromkeys(DERIVED, "enriched")}
+"""Stages without a bucket of their own, each with the stage whose bucket it is in."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_US = int((datetime(1, 1, 1, tzinfo=UTC) - _EPOCH).total_seconds()) * 1_000_000
 _PAST_US = int((datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH).total_seconds() + 86_400) * 1_000_000
@@ -45,7 +49,7 @@ def _usable(time_us: Ints, null: Bools) -> Bools:
 
 def bucket(stage: str) -> str:
     """Return the bucket of a stage, or of `checkpoints` or `metadata`."""
-    return BUCKET_PREFIX + ("validated" if stage == "quarantine" else stage)
+    return BUCKET_PREFIX + _LODGERS.get(stage, stage)
 
 
 def hour_folder(stage: str, hour: int) -> str:

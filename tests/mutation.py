@@ -72,13 +72,16 @@ _COMMIT = (
 _NODE = (*_COMMIT[:2], "tests/pipeline/test_replaced_database.py", _COMMIT[2])
 _ORACLE = ("tests/check/test_mutants.py", "tests/check/test_whole_runs.py")
 _PRIVACY = ("tests/check/test_privacy_forms.py", "tests/check/test_privacy.py")
+_EXTENDED = ("tests/house/test_extend.py",)
+"""Stages beyond the four exist only there."""
 MORE = {
     "pipeline/commit.py": _COMMIT,
     "pipeline/checkpoint.py": _COMMIT,
     "pipeline/manifest.py": _COMMIT,
     "pipeline/batch.py": _NODE,
     "pipeline/node.py": _NODE,
-    "pipeline/partition.py": ("tests/pipeline/test_lake_contents.py", *_COMMIT),
+    "pipeline/partition.py": ("tests/pipeline/test_lake_contents.py", *_COMMIT, *_EXTENDED),
+    "sim/check/compare/rows.py": _EXTENDED,
     "sim/check/completeness.py": ("tests/check/test_findings.py",),
     "sim/check/expected/emission.py": (
         *("tests/check/test_windows.py", "tests/check/test_compare_windows.py"),
@@ -93,6 +96,7 @@ MORE = {
     "sim/check/privacy/patterns.py": ("tests/check/test_privacy_scan.py", *_PRIVACY),
     "sim/check/privacy/scan.py": _PRIVACY,
     "sim/check/read/databases.py": ("tests/pipeline/test_node_databases.py",),
+    "sim/check/read/keys.py": _EXTENDED,
     "sim/check/read/parquet.py": ("tests/check/test_objects.py", "tests/check/test_fuzz.py"),
     "sim/check/read/watched.py": ("tests/check/test_privacy_scan.py", *_PRIVACY),
 }
@@ -298,6 +302,7 @@ class Copy:
             "tests",
             "scenarios",
             "localstack",
+            ".docs/pages",
             "pyproject.toml",
             "README.md",
             "Makefile",
@@ -361,6 +366,7 @@ def _run(folder: Path, test: str) -> NoReturn:
             str(folder),
             *(path for path in sys.path if Path(path or ".").resolve() != ROOT),
         ]
+        sys.modules.pop("tests", None)  # the package that this file is in: that of the copy counts
         code = int(pytest.main(["-q", "-x", "-p", "no:cacheprovider", test], [_NoStore()]))
     except BaseException:
         traceback.print_exc()

@@ -11,7 +11,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from pipeline.records import QUARANTINE, RESCUED, unit_of
+from pipeline.records import DERIVED, QUARANTINE, RESCUED, unit_of
 from pipeline.records.schemas import REJECTED, SCHEMAS
 
 SOURCE_FILE: Final = "_source_file"
@@ -30,6 +30,7 @@ _SUBJECTS: Final = {
     "enriched": ("enriched", "valid rows with node and asset data"),
     "aggregated": ("aggregated", "windows per turbine; every revision"),
 }
+_DERIVED: Final = "valid rows with columns computed from them"
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,10 @@ TABLES: Final = (
     *(
         Table(f"wind_turbine_{name}", stage, f"{stage}/", comment, SCHEMAS[stage])
         for stage, (name, comment) in _SUBJECTS.items()
+    ),
+    *(
+        Table(f"wind_turbine_{stage}", "enriched", f"{stage}/", _DERIVED, SCHEMAS[stage])
+        for stage in DERIVED
     ),
     Table(
         "wind_turbine_quarantine",

@@ -19,11 +19,21 @@ TABLE: Final = "sensor_readings"
 
 
 @dataclass(frozen=True)
+class Column:
+    """A column of numbers: its unit, and its meaning in words."""
+
+    name: str
+    unit: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Channel:
     """One sensor channel: its unit and limits. No working sensor reads outside of [low, high].
 
     stuck: True if an unchanging reading means a dead sensor. Pitch and power may rest for hours on
     a healthy machine. A reading of exactly 0 (calm, standstill) never counts as stuck.
+    text: its meaning, in words.
     """
 
     name: str
@@ -31,19 +41,23 @@ class Channel:
     low: float
     high: float
     stuck: bool
+    text: str
 
 
 CHANNELS: Final = (
-    Channel("wind_speed", "m/s", 0.0, 75.0, True),  # IEC 61400-1: 3 s gust of class I is 70 m/s
-    Channel("wind_direction", "deg", 0.0, 360.0, True),
-    Channel("rotor_rpm", "1/min", 0.0, 30.0, True),
-    Channel("blade_pitch", "deg", -10.0, 100.0, False),
-    Channel("power_output", "MW", -1.0, 20.0, False),  # standby consumption is negative
-    Channel("temperature", "degC", -50.0, 80.0, True),  # nacelle
-    Channel("ambient_temperature", "degC", -60.0, 60.0, True),
-    Channel("generator_temperature", "degC", -50.0, 200.0, True),
-    Channel("gearbox_temperature", "degC", -50.0, 150.0, True),
-    Channel("vibration_level", "mm/s", 0.0, 100.0, True),  # RMS
+    # 75 m/s: IEC 61400-1, 3 s gust of class I is 70 m/s
+    Channel("wind_speed", "m/s", 0.0, 75.0, True, "wind speed at the nacelle, behind the rotor"),
+    Channel(
+        "wind_direction", "deg", 0.0, 360.0, True, "where wind comes from, clockwise from north"
+    ),
+    Channel("rotor_rpm", "1/min", 0.0, 30.0, True, "speed of the rotor"),
+    Channel("blade_pitch", "deg", -10.0, 100.0, False, "angle; 0 catches most wind, 90 feathers"),
+    Channel("power_output", "MW", -1.0, 20.0, False, "electrical power; negative: it draws power"),
+    Channel("temperature", "degC", -50.0, 80.0, True, "air inside the nacelle"),
+    Channel("ambient_temperature", "degC", -60.0, 60.0, True, "air outside"),
+    Channel("generator_temperature", "degC", -50.0, 200.0, True, "windings of the generator"),
+    Channel("gearbox_temperature", "degC", -50.0, 150.0, True, "oil of the gearbox"),
+    Channel("vibration_level", "mm/s", 0.0, 100.0, True, "vibration of the drive train, RMS"),
 )
 CHANNEL_NAMES: Final = tuple(c.name for c in CHANNELS)
 STATES: Final = ("running", "standby", "curtailed", "stopped", "fault", "maintenance")
@@ -110,6 +124,14 @@ ENRICHMENT_UNITS: Final = {
     "longitude_coarse": "deg",
 }
 ENRICHMENT_NUMBERS: Final = tuple(ENRICHMENT_UNITS)
+DERIVED: Final[dict[str, tuple[Column, ...]]] = {}
+"""Further stages, none by default: their columns, which are computed from each valid row alone.
+
+Such a stage has every valid row, with the columns of `validated` first. Its folder lies in the
+bucket of `enriched`, beside `enriched/`. Its name consists of the letters a-z. The pipeline
+computes it in `pipeline.stages.derive`, the oracle in `sim.check.expected.derived`.
+"""
+
 MEASURES: Final = ("power_output", "temperature", "vibration_level", "wind_speed", "rotor_rpm")
 """Channels that a window summarises.
 
@@ -118,6 +140,7 @@ A window has the mean under the channel's own name, then `_min`, `_max` and popu
 _UNITS: Final = {
     **{channel.name: channel.unit for channel in CHANNELS},
     **ENRICHMENT_UNITS,
+    **{column.name: column.unit for columns in DERIVED.values() for column in columns},
     **{
         measure + suffix: channel.unit
         for measure in MEASURES

@@ -6,7 +6,14 @@ from typing import Final
 
 import pyarrow as pa
 
-from pipeline.records import CHANNEL_NAMES, ENRICHMENT, ENRICHMENT_NUMBERS, MEASURES, RESCUED
+from pipeline.records import (
+    CHANNEL_NAMES,
+    DERIVED,
+    ENRICHMENT,
+    ENRICHMENT_NUMBERS,
+    MEASURES,
+    RESCUED,
+)
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 _ROW_FIELDS: Final = (
@@ -55,5 +62,9 @@ SCHEMAS: Final = {
     "ingestion": INGESTION,
     "validated": VALIDATED,
     "enriched": ENRICHED,
+    **{
+        stage: pa.schema([*_ROW_FIELDS, *(pa.field(each.name, pa.float64()) for each in columns)])
+        for stage, columns in DERIVED.items()
+    },
     "aggregated": AGGREGATED,
 }

@@ -13,26 +13,34 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
 
 from pipeline.ports import AlreadyExists, Conflict, ObjectStore, Refused, StoreError, Unavailable
 from pipeline.records import BUCKET_PREFIX
 from sim import seeds
-from sim.campaign.schedule import Schedule
+from sim.campaign.schedule import FiredFault, Schedule
 from sim.chaos.call import Call, point_of, turbine_of
 from sim.chaos.choice import chance
-from sim.chaos.faults import CRASH, FOREIGN, SECOND_WRITER, Crash
+from sim.chaos.faults import CRASH, FOREIGN, SECOND_WRITER, UPLINK, Crash
 from sim.forwarding import Forwarding, StoreCall
 
 T = TypeVar("T")
 LATE_CALLS: Final = 60
 """Most calls of the same farm until a late commit takes effect."""
-_BEFORE: Final = ("store.error", "store.outage", "farm.uplink")
-_AFTER: Final = ("store.ack-lost", "store.truncated-get")
-
 
 Plant = Callable[[str, str, bytes, str | None, float], bool]
 """plant(bucket, key, ours, etag, draw): see `sim.campaign.invariants.WatchedStore.plant`."""
+
+
+@dataclass(frozen=True)
+class Injected:
+    """A call with its fault. text: for the error that the node gets."""
+
+    call: StoreCall
+    seen: Call
+    fired: FiredFault
+    text: str
 
 
 class FaultyStore(Forwarding):
@@ -89,28 +97,55 @@ class FaultyStore(Forwarding):
         if fired is None:
             return effect()
         text = f"{where}: {fired.kind} (injected at call {fired.number})"
-        if fired.kind == SECOND_WRITER:
-            self._run_second_writer()
-            return effect()
-        if fired.kind == FOREIGN:
-            if not self._planted(call, fired.number):
-                self._plan.take_back(fired, seen)
-            return effect()
-        if fired.after or fired.kind in _AFTER:
-            with contextlib.suppress(StoreError):  # the fault hides the answer
+        answer: T = _INJECTIONS[fired.kind](self, Injected(call, seen, fired, text), effect)
+        return answer
+
+    # before the effect
+
+    def _deliver_twice(self, this: Injected, effect: Callable[[], T]) -> T:
+        """Let the second writer deliver first."""
+        if self._second_writer is not None:
+            self._in_second_writer = True
+            try:
+                self._second_writer()
+            finally:
+                self._in_second_writer = False
+        return effect()
+
+    def _plant_first(self, this: Injected, effect: Callable[[], T]) -> T:
+        """Put foreign bytes under the key first. If that is not possible, uncount the fault."""
+        if not self._planted(this.call, this.fired.number):
+            self._plan.take_back(this.fired, this.seen)
+        return effect()
+
+    def _fail(self, this: Injected, effect: Callable[[], T]) -> T:
+        raise Unavailable(this.text)
+
+    def _refuse(self, this: Injected, effect: Callable[[], T]) -> T:
+        raise Refused(this.text)
+
+    def _deny(self, this: Injected, effect: Callable[[], T]) -> T:
+        """Fail as if another object were there."""
+        if this.call.verb == "create":
+            raise AlreadyExists(this.text)
+        raise Conflict(this.text)
+
+    # before or after the effect
+
+    def _crash(self, this: Injected, effect: Callable[[], T]) -> T:
+        if this.fired.after:
+            with contextlib.suppress(StoreError):  # the crash hides the answer
                 effect()
-        if fired.kind == CRASH:
-            raise Crash(text)
-        if fired.kind in _BEFORE or fired.kind in _AFTER:
-            raise Unavailable(text)
-        if fired.kind == "store.late-commit":
-            self._keep_late(fired.number, effect)
-            raise Unavailable(text)
-        if fired.kind == "bucket.refuses":
-            raise Refused(text)
-        if fired.kind in ("store.conflict", "store.precondition"):
-            raise AlreadyExists(text) if call.verb == "create" else Conflict(text)
-        raise AssertionError(f"{fired.kind} is not a fault of a store call")
+        raise Crash(this.text)
+
+    def _lose_answer(self, this: Injected, effect: Callable[[], T]) -> T:
+        with contextlib.suppress(StoreError):
+            effect()
+        raise Unavailable(this.text)
+
+    def _commit_later(self, this: Injected, effect: Callable[[], T]) -> T:
+        self._keep_late(this.fired.number, effect)
+        raise Unavailable(this.text)
 
     def _planted(self, call: StoreCall, number: int) -> bool:
         """Put foreign bytes under the call's key. Return False if that is not possible."""
@@ -118,15 +153,6 @@ class FaultyStore(Forwarding):
             return False
         draw = chance(self._plan.line.seed, "foreign", number)
         return self._plant(call.bucket, call.key, call.body, call.etag, draw)
-
-    def _run_second_writer(self) -> None:
-        if self._second_writer is None:
-            return
-        self._in_second_writer = True
-        try:
-            self._second_writer()
-        finally:
-            self._in_second_writer = False
 
     def _keep_late(self, number: int, effect: Callable[[], T]) -> None:
         with self._lock:
@@ -146,3 +172,20 @@ class FaultyStore(Forwarding):
 def _commit_late(effect: Callable[[], str]) -> None:
     with contextlib.suppress(StoreError):  # a newer object may be in the way
         effect()
+
+
+_INJECTIONS: Final[dict[str, Callable[[FaultyStore, Injected, Callable[[], Any]], Any]]] = {
+    CRASH: FaultyStore._crash,
+    SECOND_WRITER: FaultyStore._deliver_twice,
+    FOREIGN: FaultyStore._plant_first,
+    UPLINK: FaultyStore._fail,
+    "store.error": FaultyStore._fail,
+    "store.outage": FaultyStore._fail,
+    "store.ack-lost": FaultyStore._lose_answer,
+    "store.truncated-get": FaultyStore._lose_answer,
+    "store.late-commit": FaultyStore._commit_later,
+    "bucket.refuses": FaultyStore._refuse,
+    "store.conflict": FaultyStore._deny,
+    "store.precondition": FaultyStore._deny,
+}
+"""The injection of each kind of the store's interface."""

@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from pipeline.commit import Commit, Position
 from pipeline.config import NodeConfig
-from pipeline.node import Delivered, EdgeNode, Failed, run
+from pipeline.node import Delivered, EdgeNode, Failed
 from pipeline.retry import Retrying
 from sim.campaign.faulty_store import FaultyStore
 from sim.campaign.inline_executor import Inline
@@ -40,6 +40,7 @@ from sim.campaign.schedule import Line, Schedule
 from sim.campaign.world import World
 from sim.chaos.faults import DISK_FULL, FILE_FAULTS, OFFLINE, WAL, Crash
 from sim.chaos.file_faults import disk_full
+from sim.node_under_test import run
 
 RESTARTS: Final = 3
 """Most restarts of a process within one flush. After another crash it waits for the next flush."""

@@ -22,16 +22,10 @@ from typing import Final, NamedTuple
 
 from sim import seeds
 from sim.chaos.call import Call
-from sim.chaos.faults import FOREIGN, KINDS, Fault, InjectionCounts, Point, fault_point
+from sim.chaos.faults import KINDS, READ_POINTS, WRITES, Fault, InjectionCounts, Point, fault_point
 from sim.chaos.operations import methods
 
 INJECTIONS_PER_CALL: Final = 2
-_WRITES_ONLY: Final = frozenset(
-    {
-        *("store.ack-lost", "store.error-after", "store.late-commit", "store.corrupted-put"),
-        *("store.conflict", "store.precondition", "bucket.refuses", FOREIGN),
-    }
-)
 
 
 class FaultChoice:
@@ -112,12 +106,13 @@ class Chooser:
 
 
 def applies(kind: str, point: Point, verb: str) -> bool:
-    """Return True if a kind can hit such a call at all. A kind without points can hit any."""
-    return (
-        point in (KINDS[kind].points or (point,))
-        and (verb == "put" or kind not in _WRITES_ONLY)
-        and (verb != "put" or kind != "store.truncated-get")
-    )
+    """Return True if a kind can hit such a call at all. A kind without points can hit any.
+
+    A kind of WRITES hits no read at these points (of an object that exists), and one of READ_POINTS
+    no write.
+    """
+    points = KINDS[kind].points
+    return point in (points or (point,)) and points != (READ_POINTS if verb == "put" else WRITES)
 
 
 def _concerns(fault: Fault, call: Call, now_s: float) -> bool:

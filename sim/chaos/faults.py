@@ -25,7 +25,7 @@ other        a call that no node makes
 OTHER: Final[Point] = "other"
 POINTS: Final[tuple[Point, ...]] = ("recover", "data", "manifest", "checkpoint", "history")
 WRITES: Final[tuple[Point, ...]] = ("data", "manifest", "checkpoint")
-_READS: Final[tuple[Point, ...]] = ("recover", "history")
+READ_POINTS: Final[tuple[Point, ...]] = ("recover", "history")
 CRASH: Final = "node.crash"
 OFFLINE: Final = "node.offline"
 BUSY: Final = "node.busy"
@@ -101,7 +101,7 @@ KINDS: Final = {
         Kind("store.slow", _WIRE, POINTS, False, "the answer is slow"),
         Kind("store.hang", _WIRE, POINTS, False, "no answer comes, the client times out"),
         Kind("store.outage", _BOTH, POINTS, True, "the store answers no request"),
-        Kind("store.truncated-get", _BOTH, _READS, False, "the body of the answer ends early"),
+        Kind("store.truncated-get", _BOTH, READ_POINTS, False, "the body of the answer ends early"),
         Kind("store.corrupted-put", _WIRE, WRITES, False, "the body is changed on its way"),
         Kind("store.conflict", _BOTH, WRITES, False, "409 without any effect"),
         Kind("store.precondition", _BOTH, WRITES, False, "412 although the condition holds"),

@@ -13,6 +13,7 @@ Each subject has one module of this package:
 | a finding, and the bound on the number kept           | `findings`          |
 | rule that a row violates: `stuck`, `range`, `type`    | `expected.rules`    |
 | rows and batches that the lake must hold              | `expected.rows`     |
+| columns of further stages that it must hold           | `expected.derived`  |
 | windows that it must hold, with their sums            | `expected.windows`  |
 | batch that must make a revision of a window           | `expected.emission` |
 | turbine that the rows of an object belong to          | `compare.owners`    |

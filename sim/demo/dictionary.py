@@ -1,6 +1,7 @@
 """The data dictionary of a data set: `dictionary.md`, and the same facts on Arrow fields.
 
-Names, types, units and limits are those of `pipeline.records`; the meanings stand here.
+Names, types, units, limits and the meanings of readings are those of `pipeline.records`. The other
+meanings stand here.
 """
 
 from __future__ import annotations
@@ -11,7 +12,16 @@ from typing import Final
 
 import pyarrow as pa
 
-from pipeline.records import ANOMALIES, CHANNELS, MEASURES, QUARANTINE, RULES, STATES, unit_of
+from pipeline.records import (
+    ANOMALIES,
+    CHANNELS,
+    DERIVED,
+    MEASURES,
+    QUARANTINE,
+    RULES,
+    STATES,
+    unit_of,
+)
 from pipeline.records.schemas import REJECTED as REJECTED_SCHEMA
 from pipeline.records.schemas import SCHEMAS, VALIDATED
 from sim.whole_file import write_text
@@ -23,16 +33,7 @@ _ROW: Final = {
     "recorded_at": "time when the node stored the row, UTC; later than `timestamp` for a late row",
     "turbine_id": "turbine",
     "farm_id": "farm",
-    "wind_speed": "wind speed at the nacelle, behind the rotor",
-    "wind_direction": "direction that the wind comes from, clockwise from north",
-    "rotor_rpm": "speed of the rotor",
-    "blade_pitch": "angle of the blades; 0 catches most wind, about 90 feathers",
-    "power_output": "electrical power; negative while the machine draws power",
-    "temperature": "air inside the nacelle",
-    "ambient_temperature": "air outside",
-    "generator_temperature": "windings of the generator",
-    "gearbox_temperature": "oil of the gearbox",
-    "vibration_level": "vibration of the drive train, RMS",
+    **{channel.name: channel.text for channel in CHANNELS},
     "status": f"operating state: {', '.join(STATES)}",
 }
 _ENRICHED: Final = {
@@ -93,6 +94,7 @@ def meanings(stage: str) -> dict[str, str]:
         "ingestion": _ROW | _REJECTED,
         "validated": _ROW,
         "enriched": _ROW | _ENRICHED,
+        **{name: _ROW | {each.name: each.text for each in DERIVED[name]} for name in DERIVED},
         "aggregated": _AGGREGATED,
         "quarantine": _ROW | _REJECTED,
     }[stage]
@@ -132,7 +134,7 @@ def _section(stage: str) -> str:
     lines = [f"## {title}", "", "| column | type | unit | meaning | limits | null means |"]
     lines.append("|---|---|---|---|---|---|")
     limits = {each.name: f"{each.low:g} to {each.high:g}" for each in CHANNELS}
-    valid = stage in ("validated", "enriched")
+    valid = stage in ("validated", "enriched", *DERIVED)
     for field in _schema(stage):
         name = field.name
         cells: Sequence[str] = (

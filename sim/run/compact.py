@@ -35,8 +35,15 @@ from pipeline.objects import event_hours
 from pipeline.parquet.columns import encode
 from pipeline.ports import Clock, NotFound, ObjectStore, StoreError
 from pipeline.process import Staged, Work, transform
-from pipeline.records import ENRICHMENT, ENRICHMENT_NUMBERS, PIPELINE_VERSION, SCHEMA_VERSION
+from pipeline.records import (
+    DERIVED,
+    ENRICHMENT,
+    ENRICHMENT_NUMBERS,
+    PIPELINE_VERSION,
+    SCHEMA_VERSION,
+)
 from pipeline.records.schemas import ENRICHED, VALIDATED
+from pipeline.stages.derive import derive
 from pipeline.stages.enrich import facts
 
 MARK: Final = "-compact-"
@@ -134,6 +141,7 @@ def _objects(staged: Staged, name: str) -> Iterator[DataObject]:
         ("ingestion", staged.ingested, event_hours),
         ("validated", staged.valid, event_hours),
         ("enriched", _enriched(staged), event_hours),
+        *((stage, derive(stage, staged.valid), event_hours) for stage in DERIVED),
         ("quarantine", staged.rejected, event_hours),
         ("aggregated", staged.emitted, _window_hours),
     ]

@@ -17,11 +17,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 
 from pipeline.config import NodeConfig
-from pipeline.node import Delivered, EdgeNode, Failed, NodeCommits, Publish, reports, run
+from pipeline.node import Delivered, EdgeNode, Failed, NodeCommits, Publish, reports
 from pipeline.ports import Clock, ObjectStore, Unavailable
 from sim.chaos.faults import SECOND_WRITER, Crash, fault_point
 from sim.chaos.shard import NodeFiles, ShardFaults
 from sim.errors import StoreGone
+from sim.node_under_test import run
 from sim.run.activity import Activities
 from sim.run.compact import Compacted, publish
 from sim.run.record import ShardResult

@@ -62,6 +62,7 @@ SIM: tuple[set[str], ...] = (
         "folder_lock",
         "help",
         "forwarding",
+        "node_under_test",
         "private",
         "resume_state",
         "seeds",

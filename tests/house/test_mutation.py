@@ -67,9 +67,8 @@ def test_every_known_survivor_is_a_mutant_today() -> None:
 def test_a_mutant_is_killed_by_a_test_that_sees_it_and_survives_one_that_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "root").mkdir()
-    for name in ("pipeline", "sim", "tests", "scenarios", "localstack"):
-        (tmp_path / "root" / name).mkdir()
+    for name in ("pipeline", "sim", "tests", "scenarios", "localstack", ".docs/pages"):
+        (tmp_path / "root" / name).mkdir(parents=True)
     for name in ("pyproject.toml", "README.md", "Makefile", "sim/one.py"):
         (tmp_path / "root" / name).write_text("")
     test = (

@@ -9,20 +9,29 @@ event hour and batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from pipeline.records import CHANNEL_NAMES, ENRICHMENT, ENRICHMENT_NUMBERS, RESCUED, RULES
+from pipeline.records import (
+    CHANNEL_NAMES,
+    DERIVED,
+    ENRICHMENT,
+    ENRICHMENT_NUMBERS,
+    RESCUED,
+    RULES,
+)
 from sim.check.compare.owners import Owners
 from sim.check.completeness import Completeness
+from sim.check.expected.derived import FUNCTIONS
 from sim.check.expected.rows import Expectation, enrichment
 from sim.check.findings import Finding, Findings, hour_text, id_ranges
 from sim.check.read.columns import (
     FOREIGN,
     Bools,
+    Floats,
     Ints,
     cell_text,
     codes,
@@ -177,7 +186,16 @@ def _differences(
         for name in ENRICHMENT_NUMBERS:
             right = pa.array([v[name] for v in values], pa.float64())
             out[name] = float_bits(table.column(name)) != float_bits(right)[owner]
+    if stage in DERIVED:
+        for name, value in _derived(stage, expected, at).items():
+            out[name] = float_bits(table.column(name)) != float_bits(pa.array(value))
     return out
+
+
+def _derived(stage: str, expected: Expectation, at: Ints) -> Mapping[str, Floats]:
+    """Return the expected columns of a derived stage, of the rows `at`."""
+    readings = expected.readings.channels
+    return FUNCTIONS[stage]({name: values[at] for name, values in readings.items()})
 
 
 class RowReport:
@@ -294,6 +312,9 @@ class RowReport:
         if name in expected.columns:
             null = name in expected.null and expected.null[name][row]
             return f"the node has {None if null else expected.columns[name][row]}"
+        if self.stage in DERIVED:
+            value = _derived(self.stage, expected, np.array([row]))[name][0]
+            return f"the node's readings give {value}"
         value = enrichment(expected.nodes[expected.owner[row]])[name]
         return f"the node's configuration has {value}"
 

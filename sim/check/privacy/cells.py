@@ -10,14 +10,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.records import CHANNEL_NAMES, ENRICHMENT_NUMBERS
+from pipeline.records import CHANNEL_NAMES, DERIVED, ENRICHMENT_NUMBERS
 from pipeline.records.schemas import AGGREGATED
 from sim.check.privacy.leaks import Leaks
 from sim.check.privacy.secrets import Secrets, find_in, single_word
 from sim.check.read.columns import Ints
 from sim.check.read.lake import ObjectRef
 
-_MEASURED: Final = {*CHANNEL_NAMES, *AGGREGATED.names} - set(ENRICHMENT_NUMBERS)
+_COMPUTED: Final = {each.name for columns in DERIVED.values() for each in columns}
+_MEASURED: Final = {*CHANNEL_NAMES, *AGGREGATED.names, *_COMPUTED} - set(ENRICHMENT_NUMBERS)
 """Columns with readings, which may equal a rounded coordinate by chance."""
 _SIZES: Final = {"rated_power", "hub_height"}
 """Columns with numbers of two decimals, which may equal a coordinate rounded to two by chance."""

@@ -12,13 +12,14 @@ from typing import Final
 
 import numpy as np
 
+from pipeline.records import DERIVED
 from sim.check.findings import Finding, Findings, hour_text
 from sim.check.privacy.secrets import KEY, Secrets, field_of
 from sim.check.read.columns import Ints
 from sim.check.read.keys import bucket_of, read_batch_key, read_checkpoint_key
 from sim.check.read.lake import ObjectRef
 
-PROTECTED: Final = ("enriched", "aggregated", "metadata", "checkpoints")
+PROTECTED: Final = ("enriched", *DERIVED, "aggregated", "metadata", "checkpoints")
 """Stages that must not contain any secret."""
 KEY_PROTECTED: Final = ("validated", "quarantine")
 """Stages with rows as the node stored them: only keys are searched for."""

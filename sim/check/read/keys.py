@@ -18,9 +18,9 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.records import BUCKET_PREFIX, QUARANTINE, STAGES
+from pipeline.records import BUCKET_PREFIX, DERIVED, QUARANTINE
 
-ROW_STAGES: Final = ("ingestion", "validated", "quarantine", "enriched")
+ROW_STAGES: Final = ("ingestion", "validated", "quarantine", "enriched", *DERIVED)
 ALL_STAGES: Final = (*ROW_STAGES, "aggregated")
 
 _BATCH = re.compile(
@@ -69,7 +69,12 @@ def _hour(text: str) -> int | None:
 
 
 def bucket_of(stage: str) -> str:
-    """Bucket of a stage, of `checkpoints` or of `metadata`. `quarantine` shares validated's."""
+    """Bucket of a stage, of `checkpoints` or of `metadata`.
+
+    `quarantine` shares validated's, derived stages share enriched's.
+    """
+    if stage in DERIVED:
+        return BUCKET_PREFIX + "enriched"
     return BUCKET_PREFIX + ("validated" if stage == "quarantine" else stage)
 
 
@@ -79,7 +84,7 @@ def read_batch_key(bucket: str, key: str) -> BatchKey | None:
     if match is None:
         return None
     stage = "quarantine" if match["top"] == QUARANTINE else match["top"]
-    if stage not in (*STAGES, "quarantine", "metadata") or bucket != bucket_of(stage):
+    if stage not in (*ALL_STAGES, "metadata") or bucket != bucket_of(stage):
         return None
     hour = _hour(f"{match['year']}-{match['month']}-{match['day']}T{match['hour']}")
     if hour is None:

@@ -1,7 +1,7 @@
 """Columns that stand byte for byte in several objects of one batch, decoded once.
 
-Validated consists of the first columns of ingestion, and enriched begins with them. They are
-decoded once if everything that decoding depends on is equal in both files:
+Validated consists of the first columns of ingestion, and later stages of rows begin with them.
+They are decoded once if everything that decoding depends on is equal in both files:
 
 - the bytes from the start of the file to the end of these columns' pages, compared by SHA-256
 - their descriptions in the footer, byte for byte (`form`)
@@ -17,13 +17,14 @@ from typing import Final
 
 import pyarrow as pa
 
+from pipeline.records import DERIVED
 from pipeline.records.schemas import VALIDATED
 from sim.check.read.form import FormFile
 from sim.check.read.keys import BatchKey
 
 COLUMNS: Final = VALIDATED.names
 """The columns that the stages of `STAGES` begin with. Validated has no others."""
-STAGES: Final = ("ingestion", "validated", "enriched")
+STAGES: Final = ("ingestion", "validated", "enriched", *DERIVED)
 
 
 @dataclass(frozen=True)

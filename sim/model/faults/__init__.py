@@ -4,6 +4,7 @@ They are part of the data. The lake must show them (in quarantine, or as revised
 without faults of delivery.
 
     catalogue       every kind: its target, its default length, the settings it takes
+    units           wrong units in which a sensor may read
     occurrence      one occurrence of a fault, with the rows that carry it
     poison          wrong values of one cell, and the rule that each breaks
     schedule        times of the occurrences: a function of (seed, position in the scenario,

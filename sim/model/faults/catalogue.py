@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from pipeline.records import CHANNEL_NAMES, CHANNELS
+from sim.model.faults.units import OTHER_UNITS
 
 Target = Literal["sensor", "row", "clock", "file"]
 
@@ -62,7 +63,13 @@ KINDS: Final = {
     "sensor.sentinel": Kind(
         "reads a value that means 'no reading'", "sensor", 300.0, 1, CHANNEL_NAMES
     ),
-    "sensor.unit": Kind("reads in another unit", "sensor", 6 * 3600.0, 30, CHANNEL_NAMES),
+    "sensor.unit": Kind(
+        "reads in another unit",
+        "sensor",
+        6 * 3600.0,
+        30,
+        tuple(c.name for c in CHANNELS if c.unit in OTHER_UNITS),
+    ),
     "row.late": Kind("rows are stored `delay` after their time", "row", 60.0, 3, delay_s=480.0),
     "row.duplicate": Kind(
         "rows are stored twice, the second time `delay` later", "row", 10.0, 1, delay_s=0.0

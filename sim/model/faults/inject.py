@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Final
 
 import numpy as np
 
@@ -11,8 +12,8 @@ from sim.arrays import Floats
 from sim.model.faults.occurrence import Occurrence
 from sim.model.machine.sensor import SENSORS, steps
 
-# decimals of a reading in another unit: so fine that a healthy sensor does not repeat a value
-UNIT_DECIMALS = 4
+UNIT_DECIMALS: Final = 4
+"""Decimals of a reading in another unit: so fine that a healthy sensor repeats no value."""
 
 
 def inject(occurrences: Sequence[Occurrence], values: Floats, first: int, step_s: float) -> None:
@@ -34,29 +35,47 @@ def inject(occurrences: Sequence[Occurrence], values: Floats, first: int, step_s
             CHANNEL_NAMES.index(event.channel), event.turbine, low - first : high - first
         ]
         before = readings.copy()
-        readings[:] = _reading(event, steps(SENSORS[event.channel], step_s), before, low)
+        resolved = steps(SENSORS[event.channel], step_s)
+        readings[:] = READINGS[event.kind](event, before, low, resolved)
         changed = (readings != before) & ~(np.isnan(readings) & np.isnan(before))
         event.altered[low - event.first : high - event.first] = changed
 
 
-def _reading(event: Occurrence, resolved: int, before: Floats, low: int) -> Floats:
-    """Return the readings of a faulty sensor in place of `before`, which begins at sample `low`.
+def _nothing(event: Occurrence, before: Floats, low: int, resolved: int) -> Floats:
+    return np.full(len(before), np.nan)
 
-    Both are (samples,). `resolved`: the sensor's resolution, in steps per unit.
-    """
-    if event.kind == "sensor.dropout":
-        return np.full(len(before), np.nan)
-    if event.kind in ("sensor.stuck", "sensor.sentinel"):
-        if event.value is None:
-            event.value = float(before[0])
-        return np.full(len(before), event.value)
-    if event.unit is not None:
-        return np.asarray(
-            np.round(before * event.unit.factor + event.unit.zero, UNIT_DECIMALS) + 0.0
-        )
-    share = (
-        (np.arange(low, low + len(before)) - event.first + 1) / event.full
-        if event.kind == "sensor.drift"
-        else 1.0
-    )
-    return np.asarray(np.rint((before + event.size * share) * resolved) / resolved + 0.0)
+
+def _frozen(event: Occurrence, before: Floats, low: int, resolved: int) -> Floats:
+    if event.value is None:
+        event.value = float(before[0])
+    return np.full(len(before), event.value)
+
+
+def _converted(event: Occurrence, before: Floats, low: int, resolved: int) -> Floats:
+    assert event.unit is not None
+    return np.round(before * event.unit.factor + event.unit.zero, UNIT_DECIMALS) + 0.0
+
+
+def _shifted(event: Occurrence, before: Floats, low: int, resolved: int) -> Floats:
+    return np.rint((before + event.size) * resolved) / resolved + 0.0
+
+
+def _drifting(event: Occurrence, before: Floats, low: int, resolved: int) -> Floats:
+    share = (np.arange(low, low + len(before)) - event.first + 1) / event.full
+    return np.rint((before + event.size * share) * resolved) / resolved + 0.0
+
+
+READINGS: Final[dict[str, Callable[[Occurrence, Floats, int, int], Floats]]] = {
+    "sensor.stuck": _frozen,
+    "sensor.dropout": _nothing,
+    "sensor.spike": _shifted,
+    "sensor.drift": _drifting,
+    "sensor.bias": _shifted,
+    "sensor.sentinel": _frozen,
+    "sensor.unit": _converted,
+}
+"""The readings of a faulty sensor, by kind: function(event, before, low, resolved).
+
+before: the healthy readings, shape (samples,), from sample `low` on. resolved: the sensor's
+resolution, in steps per unit.
+"""

@@ -9,15 +9,7 @@ import numpy as np
 from sim.arrays import Bools, Ints
 from sim.model.faults.catalogue import KINDS, Target
 from sim.model.faults.poison import Poison
-
-
-@dataclass(frozen=True)
-class Unit:
-    """A wrong unit in which a sensor may read: reading * factor + zero."""
-
-    name: str
-    factor: float
-    zero: float = 0.0
+from sim.model.faults.units import Unit
 
 
 @dataclass(eq=False)

@@ -7,7 +7,6 @@ of local time are not drawn; they follow the calendar of the farm's time zone.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -20,8 +19,9 @@ from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 from sim.model.faults.catalogue import KINDS, NEW_CHANNELS, DataFault
 from sim.model.faults.clock_changes import clock_changes
-from sim.model.faults.occurrence import Occurrence, Unit
+from sim.model.faults.occurrence import Occurrence
 from sim.model.faults.poison import CHANNEL, EXTREMES, POISONS
+from sim.model.faults.units import OTHER_UNITS
 from sim.model.machine.sensor import SENSORS
 
 SPIKE_SAMPLES: Final = 3
@@ -32,20 +32,8 @@ SIZE: Final = {
 }
 """Bounds of the drawn size, in shares of the channel's span."""
 SPAN: Final = {c.name: c.high - c.low for c in CHANNELS}
+UNITS: Final = {c.name: OTHER_UNITS[c.unit] for c in CHANNELS if c.unit in OTHER_UNITS}
 SENTINELS: Final = (-273.2, 999.9, 9999.0, -999.0, 0.0)
-_TEMPERATURE: Final = (Unit("degF", 1.8, 32.0), Unit("K", 1.0, 273.15))
-UNITS: Final = {
-    "wind_speed": (Unit("km/h", 3.6), Unit("kn", 3.6 / 1.852), Unit("mph", 3.6 / 1.609344)),
-    "wind_direction": (Unit("rad", math.pi / 180),),
-    "rotor_rpm": (Unit("rad/s", math.pi / 30), Unit("Hz", 1 / 60)),
-    "blade_pitch": (Unit("rad", math.pi / 180),),
-    "power_output": (Unit("kW", 1000.0),),
-    "temperature": _TEMPERATURE,
-    "ambient_temperature": _TEMPERATURE,
-    "generator_temperature": _TEMPERATURE,
-    "gearbox_temperature": _TEMPERATURE,
-    "vibration_level": (Unit("in/s", 1 / 25.4), Unit("um/s", 1000.0)),
-}
 EXTREMES_APART: Final = 5
 """Offset in EXTREMES between the first values of neighbouring turbines."""
 
