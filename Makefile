@@ -180,6 +180,7 @@ lock: ## remake the locks (needs uv)
 	@$(UV) $(COMPILE) --python-version 3.11 --extra dev pyproject.toml -o .lock/windfleet.txt
 	@$(UV) $(COMPILE) --python-version 3.11 localstack/locks/4.13.1.in -o localstack/locks/4.13.1.txt
 	@$(UV) $(COMPILE) --python-version 3.13 localstack/locks/4.14.0.in -o localstack/locks/4.14.0.txt
+	@$(UV) $(COMPILE) --python-version 3.11 localstack/locks/uv.in -o localstack/locks/uv.txt
 	@$(UV) $(COMPILE) --python-version 3.11 .lock/peers.in -o .lock/peers.txt
 	@$(UV) $(COMPILE) --python-version 3.11 .lock/docs.in -o .lock/docs.txt
 	@$(BASE_PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["spark"], sep="\n")' \

@@ -108,6 +108,7 @@ def program() -> SuggestingParser:
     merge = command("merge", "make one of all parts of a run, a verdict, a campaign or a data set")
     merge.add_argument("parts", type=Path, nargs="+", metavar="DIR", help="directory of a part")
     _directory_arguments(merge)
+    merge.add_argument("--quiet", action="store_true", help="print one line, the verdict")
 
     load = command("load", "find the highest rate that the store sustains, and its bottleneck")
     _scenario_arguments(load, nargs="?")
@@ -312,7 +313,7 @@ def _store_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--empty-lake",
         action="store_true",
-        help="first empty the six buckets, if windfleet made them",
+        help="first empty the six expanso-databricks-* buckets, if windfleet made them",
     )
     parser.add_argument(
         "--port", type=port, help="port of the embedded LocalStack (default: a free one)"

@@ -18,7 +18,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO, TypeVar
 
 from pipeline.terminal import OutputError, guarded, safe
 from sim.arguments import one_per_core, parse
@@ -36,12 +36,16 @@ if TYPE_CHECKING:
 
     from sim.cluster.work import Work
     from sim.console import SafeConsole
+    from sim.load.command import LoadOptions
+    from sim.run.command import RunOptions
     from sim.scenario import Scenario
     from sim.store.gateway import Gateway
     from sim.store.target import Options
 
 PROGRAM = "windfleet"
 STOPS = (signal.SIGINT, signal.SIGTERM)
+Made = TypeVar("Made", "RunOptions", "LoadOptions")
+_OF_SERIES: Final = ("--repeat", "--out")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -127,7 +131,7 @@ def _run(args: argparse.Namespace) -> int:
     return _once_or_often(
         args,
         options.out,
-        lambda out, console: run(scenario, replace(options, out=out), console),
+        lambda out, console: run(scenario, _in_place(args, options, out), console),
     )
 
 
@@ -142,6 +146,23 @@ def _once_or_often(args: argparse.Namespace, out: Path, one: Callable[[Path, Con
 
     folder = args.out or out.with_name(f"{out.name}-repeat")
     return repeat(args.repeat, folder, args.overwrite, args.form, one)
+
+
+def _in_place(args: argparse.Namespace, options: Made, out: Path) -> Made:
+    """Return the options of one run in its directory, which `--repeat` numbers."""
+    replay = options.replay if args.repeat is None else of_one(options.replay, out)
+    return replace(options, out=out, replay=replay)
+
+
+def of_one(replay: str, out: Path) -> str:
+    """Return the command that repeats one run of a series."""
+    words = shlex.split(replay)
+    kept = [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if before not in _OF_SERIES and not word.startswith(_OF_SERIES)
+    ]
+    return shlex.join([*kept, "--out", str(out)])
 
 
 def _on_cluster(
@@ -170,7 +191,8 @@ def _replay(args: argparse.Namespace) -> str:
 def _merge(args: argparse.Namespace) -> int:
     from sim.merge.command import MergeOptions, merge
 
-    return merge(MergeOptions(args.parts, args.out, args.overwrite, args.replay), _console())
+    options = MergeOptions(args.parts, args.out, args.overwrite, args.replay, is_quiet=args.quiet)
+    return merge(options, _console())
 
 
 def _load(args: argparse.Namespace) -> int:
@@ -185,7 +207,7 @@ def _load(args: argparse.Namespace) -> int:
     processes = args.expect_workers or 1 if args.master else args.processes
     options = LoadOptions(out, store, args.overwrite, processes, args.master, args.replay)
     return _once_or_often(
-        args, out, lambda out, console: load_test(scenario, replace(options, out=out), console)
+        args, out, lambda out, console: load_test(scenario, _in_place(args, options, out), console)
     )
 
 
@@ -262,7 +284,7 @@ def _campaign(args: argparse.Namespace) -> int:
     if args.cluster is not None:
         from sim.cluster.campaign import CampaignWork
 
-        return _on_cluster(args, CampaignWork(scenario, options, named))
+        return _on_cluster(args, CampaignWork(scenario, options, named, args.replay))
     return run_campaign(scenario, options, _console())
 
 
@@ -280,6 +302,7 @@ def _query(args: argparse.Namespace) -> int:
         options=args.option,
         form=args.format,
         out=args.out,
+        overwrite=args.overwrite,
         follow=args.follow,
         engine=args.engine,
     )
@@ -299,7 +322,13 @@ def _dashboard(args: argparse.Namespace) -> int:
     from sim.dashboard.command import DashboardOptions, run
 
     options = DashboardOptions(
-        args.run, args.lake, args.endpoint_url, args.warehouse, args.now, args.out
+        args.run,
+        args.lake,
+        args.endpoint_url,
+        args.warehouse,
+        args.now,
+        args.out,
+        args.overwrite,
     )
     return run(options, _console())
 

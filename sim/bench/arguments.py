@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Final
 
+from sim.output_file import overwrite_argument
 from sim.query.arguments import path
 
 ROWS: Final = (60, 600, 3600)
@@ -55,6 +56,7 @@ def arguments(parser: argparse.ArgumentParser, count: Callable[[str], int]) -> N
         help="with --only query: objects of the lake (default: %(default)s)",
     )
     parser.add_argument("--json", type=path, metavar="FILE", help="write the raw rounds")
+    overwrite_argument(parser, "a FILE that is no earlier run's")
     parser.add_argument(
         "--from",
         dest="source",

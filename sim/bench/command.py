@@ -14,6 +14,7 @@ from sim.bench.parts import measure
 from sim.bench.record import KIND, SCHEMA_VERSION, BenchRecord, read_record, write_record
 from sim.errors import PASS, BenchError
 from sim.measure.environment import machine, versions
+from sim.output_file import require_replaceable
 from sim.store.gateway import Gateway, chosen
 
 
@@ -30,6 +31,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     earlier = None if args.compare is None else read_record(args.compare)
     if args.json is not None:
         _require_writable(args.json)
+        require_replaceable(args.json, f'"kind": "{KIND}"', "--json FILE", args.overwrite)
     if args.source is None:
         found = _measured(args, gateway, console)
     else:

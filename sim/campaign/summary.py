@@ -301,7 +301,12 @@ class Summary:
 
     def _time_figures(self) -> dict[str, CampaignFigure]:
         return {
-            "time.runs": CampaignFigure(self.runs_s, "s", "measured", "wall time of these runs"),
+            "time.runs": CampaignFigure(
+                self.runs_s,
+                "s",
+                "measured",
+                "time of these runs, added up",
+            ),
             "throughput.runs_per_s": CampaignFigure(
                 (self.runs + self.repeated) / max(self.runs_s, 1e-9),
                 "runs/s",

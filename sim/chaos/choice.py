@@ -16,13 +16,22 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
 
 from sim import seeds
 from sim.chaos.call import Call
-from sim.chaos.faults import KINDS, READ_POINTS, WRITES, Fault, InjectionCounts, Point, fault_point
+from sim.chaos.faults import (
+    KINDS,
+    READ_POINTS,
+    WRITES,
+    Fault,
+    FaultPoint,
+    InjectionCounts,
+    Point,
+    fault_point,
+)
 from sim.chaos.operations import methods
 
 INJECTIONS_PER_CALL: Final = 2
@@ -80,10 +89,20 @@ class Injection(NamedTuple):
         return self.choice.fault
 
 
+Note = Callable[[FaultPoint, int], None]
+"""Called with the point of a fault before it acts, and 1; with -1 if it changed nothing."""
+
+
 class Chooser:
     """Choice among faults, each with its number in the scenario. Safe to share between threads."""
 
-    def __init__(self, seed: int, faults: Sequence[tuple[int, Fault]]) -> None:
+    def __init__(
+        self,
+        seed: int,
+        faults: Sequence[tuple[int, Fault]],
+        note: Note = lambda point, times: None,
+    ) -> None:
+        self._note = note
         self._choices = [FaultChoice(seed, number, fault) for number, fault in faults]
         self._lock = threading.Lock()
         self.injections = InjectionCounts()
@@ -94,7 +113,7 @@ class Chooser:
             for choice in self._choices:
                 draw = choice.draw(call, now_s)
                 if draw is not None:
-                    self.injections.by_point[fault_point(choice.fault.kind, call.point)] += 1
+                    self._count(choice.fault, call, 1)
                     return Injection(choice, draw)
         return None
 
@@ -102,7 +121,12 @@ class Chooser:
         """Uncount an injection that changed nothing."""
         with self._lock:
             injection.choice.take_back(call)
-            self.injections.by_point[fault_point(injection.fault.kind, call.point)] -= 1
+            self._count(injection.fault, call, -1)
+
+    def _count(self, fault: Fault, call: Call, times: int) -> None:
+        point = fault_point(fault.kind, call.point)
+        self._note(point, times)
+        self.injections.by_point[point] += times
 
 
 def applies(kind: str, point: Point, verb: str) -> bool:

@@ -30,7 +30,7 @@ from typing import Final, Self
 from urllib.parse import quote, unquote, urlsplit
 
 from sim.chaos.call import Call, Place
-from sim.chaos.choice import Chooser
+from sim.chaos.choice import Chooser, Note
 from sim.chaos.faults import KINDS, Fault, InjectionCounts
 from sim.chaos.foreign import ForeignObject
 from sim.chaos.request import call_of
@@ -63,15 +63,21 @@ def address(url: str) -> tuple[str, int]:
 class FaultProxy:
     """The proxy in front of one store. A context manager.
 
-    faults: each with its number in the scenario; only kinds of the wire.
+    faults: each with its number in the scenario; only kinds of the wire. note: see `Note`.
     """
 
-    def __init__(self, upstream_url: str, seed: int, faults: Sequence[tuple[int, Fault]]) -> None:
+    def __init__(
+        self,
+        upstream_url: str,
+        seed: int,
+        faults: Sequence[tuple[int, Fault]],
+        note: Note = lambda point, times: None,
+    ) -> None:
         """Raises ValueError for a store that is not plain HTTP here, or a fault not of the wire."""
         self._upstream = address(upstream_url)
         if others := [fault.kind for _, fault in faults if "wire" not in KINDS[fault.kind].layers]:
             raise ValueError(f"{others[0]} is not a fault of the wire")
-        self._chooser = Chooser(seed, faults)
+        self._chooser = Chooser(seed, faults, note)
         self._faults = WireFaults(self._upstream, self._chooser)
         self._now_s: dict[str, float] = {}
         self._serving: set[asyncio.Task[None]] = set()

@@ -23,10 +23,12 @@ class CampaignWork(Work):
     record = (CAMPAIGN_PART_FILE,)
     unit = "runs"
 
-    def __init__(self, scenario: Scenario, options: CampaignOptions, named: str) -> None:
-        """named: the scenario and its settings, as words of a command line."""
+    def __init__(
+        self, scenario: Scenario, options: CampaignOptions, named: str, replay: str
+    ) -> None:
+        """named: the scenario and its settings, as words of a command line. replay: all of it."""
         super().__init__(scenario)
-        self._options, self._named = options, named
+        self._options, self._named, self._replay = options, named, replay
         self.needs_localstack = options.live > 0
 
     @property
@@ -55,4 +57,4 @@ class CampaignWork(Work):
         return f"{runs:,} runs, {failed:,} failed", runs
 
     def merge_options(self, folders: list[Path]) -> MergeOptions:
-        return MergeOptions(folders, self._options.out, within=True)
+        return MergeOptions(folders, self._options.out, replay=self._replay, within=True)

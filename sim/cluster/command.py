@@ -15,7 +15,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -77,9 +77,9 @@ def run_on_cluster(work: Work, options: ClusterOptions, console: Console) -> int
                 work.total,
                 work.unit,
             )
-            _run_parts(client, dask, tasks, work, records, progress)
+            again = _run_parts(client, dask, tasks, work, records, progress)
         folders = [records / part_folder(task.part) for task in tasks]
-        return merge(work.merge_options(folders), console)
+        return merge(replace(work.merge_options(folders), notes=tuple(again)), console)
 
 
 def _require_allowed(work: Work, options: ClusterOptions) -> None:
@@ -177,8 +177,11 @@ def _run_parts(
     work: Work,
     records: Path,
     progress: RunProgress,
-) -> None:
-    """Run the parts, and gather their records. Raises ClusterError."""
+) -> list[str]:
+    """Run the parts, and gather their records. Return a note for each dead worker.
+
+    Raises ClusterError.
+    """
     parts = Parts(client, dask, tasks, progress.log)
     count = len(tasks)
 
@@ -203,6 +206,7 @@ def _run_parts(
         raise ClusterError(f"{error}{failed}; {_left(records, work, count)}") from None
     finally:
         parts.stop()
+    return parts.again
 
 
 def _others(failed: Mapping[int, str], error: ClusterError) -> str:

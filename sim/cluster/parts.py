@@ -48,7 +48,11 @@ class Begun:
 
 
 class Parts:
-    """Parts under way. `running`: index -> worker."""
+    """Parts under way.
+
+    running: index -> worker. failed: index -> reason. again: a line for each part that a dead
+    worker left to another one.
+    """
 
     def __init__(
         self,
@@ -68,6 +72,7 @@ class Parts:
         self._asked_at = time.monotonic()
         self.running: dict[int, str] = {}
         self.failed: dict[int, str] = {}
+        self.again: list[str] = []
         self._cancelled = library.CancelledError
         self._topic = tasks[0].run
         client.subscribe_topic(self._topic, lambda event: self._events.put(event[1]))
@@ -186,12 +191,19 @@ class Parts:
                 event = self._events.get(timeout=wait_s)
                 index, worker = event["part"], event["worker"]
                 if event["event"] == BEGAN:
+                    self._note_death(index, self.running.get(index), worker)
                     self.running[index] = worker
                     began(Begun(index, worker))
                 elif self.running.get(index) == worker:
                     del self.running[index]
         except queue.Empty:
             pass
+
+    def _note_death(self, index: int, before: str | None, now: str) -> None:
+        """Say that a worker died: its part begins again, and it never sent its end."""
+        if before is not None:
+            self.again.append(f"part {index}: the worker {before} died; it ran again on {now}")
+            self._log(self.again[-1])
 
     def stop(self) -> None:
         """Cancel all parts, and wait until the workers have ended them."""

@@ -139,6 +139,9 @@ def _run(task: PartTask, worker: Any, key: str) -> PartReply:
                 raise ClusterError(f"{where}: {ended}: {message}")
             files = read(out, task.record) if complete.exists() else None
             place = str(out.resolve())
+            if code == 0:
+                for name in (".yaml", ".log"):
+                    out.with_suffix(name).unlink(missing_ok=True)
     except OSError as error:
         raise ClusterError(f"{where}: {task.folder}: {error.strerror or error}") from None
     return PartReply(task.part, worker.address, here["host"], place, code, files, message)

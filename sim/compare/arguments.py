@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from sim.output_file import overwrite_argument
+
 
 def arguments(
     parser: argparse.ArgumentParser,
@@ -16,9 +18,13 @@ def arguments(
     several = "run directory, a directory that holds runs (`run --repeat`), or several with commas"
     parser.add_argument("base", metavar="BASE", type=directories, help=several)
     parser.add_argument("new", metavar="NEW", type=directories, help=several)
-    worse = "smallest slowdown that is a regression (default: 10%%)"
-    parser.add_argument("--limit", type=share, default=0.10, metavar="PERCENT", help=worse)
+    worse = (
+        "smallest slowdown that is a regression (default: 10%%); given here, runs whose speed "
+        "cannot be compared are exit 6"
+    )
+    parser.add_argument("--limit", type=share, metavar="PERCENT", help=worse)
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page, too")
+    overwrite_argument(parser, "a FILE that windfleet did not write")
     forms = parser.add_mutually_exclusive_group()
     parser.set_defaults(form="text")
     for form, text in (

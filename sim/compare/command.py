@@ -17,7 +17,8 @@ from sim.compare.notes import notes
 from sim.compare.speed import Side
 from sim.console import SafeConsole
 from sim.errors import ENVIRONMENT, DirectoryError, ResultError
-from sim.measure.slowdown import Comparison
+from sim.measure.slowdown import LIMIT, Comparison
+from sim.output_file import PAGE, require_replaceable
 from sim.report.result import read_result
 from sim.run_directory import run_set
 from sim.whole_file import write_text
@@ -25,7 +26,10 @@ from sim.whole_file import write_text
 
 def compare(args: argparse.Namespace, console: Console) -> int:
     """Compare two sets of runs. Return the exit code. Raises ResultError, DirectoryError."""
-    found = compared(args.base, args.new, args.limit)
+    if args.html is not None:
+        require_replaceable(args.html, PAGE, "--html FILE", args.overwrite)
+    given = args.limit is not None
+    found = compared(args.base, args.new, args.limit if given else LIMIT, is_gate=given)
     if args.html is not None:
         _write_page(found, args.html)
     if args.form == "json":
@@ -44,8 +48,10 @@ def compare(args: argparse.Namespace, console: Console) -> int:
     return found.exit_code
 
 
-def compared(base: Sequence[Path], new: Sequence[Path], limit: float) -> Compared:
-    """Compare run directories, or directories that hold runs.
+def compared(
+    base: Sequence[Path], new: Sequence[Path], limit: float, is_gate: bool = False
+) -> Compared:
+    """Compare run directories, or directories that hold runs. is_gate: see `Compared`.
 
     Raises ResultError for a directory without a run, and for runs that cannot be compared.
     """
@@ -67,6 +73,7 @@ def compared(base: Sequence[Path], new: Sequence[Path], limit: float) -> Compare
         limit=limit,
         rows=ordered(rows),
         notes=tuple(notes(sides)),
+        is_gate=is_gate,
     )
 
 

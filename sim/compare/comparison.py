@@ -89,7 +89,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Compared:
-    """Two sets of runs, compared. base, new: their directories. limit: share that is allowed."""
+    """Two sets of runs, compared.
+
+    base, new: their directories. limit: share that is allowed. is_gate: the limit was asked for, so
+    the verdict is unknown where it could judge no speed.
+    """
 
     scenario: str
     base: tuple[str, ...]
@@ -97,6 +101,16 @@ class Compared:
     limit: float
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    is_gate: bool = False
+
+    @property
+    def judges_speed(self) -> bool:
+        """True if the limit can decide about a measured figure."""
+        decided = ("none", "regression")
+        return any(
+            row.interval and (row.state in decided or (row.state == "unclear" and row.counts))
+            for row in self.rows
+        )
 
     @property
     def verdict(self) -> Verdict:
@@ -105,6 +119,8 @@ class Compared:
             return "different"
         if "regression" in states:
             return "regression"
+        if self.is_gate and not self.judges_speed:
+            return "unknown"
         judged = [row for row in self.rows if row.counts and row.state in ("none", "unclear")]
         if any(row.state == "unclear" for row in judged):
             return "unknown"
@@ -120,6 +136,8 @@ class Compared:
         """The verdict in sentences, the deciding one first."""
         found = [_different(self.of("different"))] if self.of("different") else []
         found += [_slower(self.of("regression"), self.limit)] if self.of("regression") else []
+        if self.verdict == "unknown" and self.is_gate and not self.judges_speed:
+            found.append(f"Not decided: the limit of {_share(self.limit)} could judge no speed.")
         if unclear := [row for row in self.of("unclear") if row.counts]:
             found.append(_unclear(unclear, self.limit))
         exact = [row for row in self.of("same") if row.kind != "measured"]

@@ -39,7 +39,7 @@ def notes(sides: Sequence[Side]) -> list[str]:
         found.append(f"the runs were made by different versions: {'; '.join(sorted(programs))}")
     if len({result.environment.get("machine") for result in every}) > 1:
         found.append("the runs were made on different machines")
-    if len(gateways := {result.environment.get("gateway", "not ours") for result in every}) > 1:
+    if len(gateways := {_gateway(result) for result in every}) > 1:
         names = ", ".join(sorted(gateways))
         found.append(f"the runs used different gateways of LocalStack: {names}")
     if len({result.environment.get("store_processes", "1") for result in every}) > 1:
@@ -52,6 +52,12 @@ def notes(sides: Sequence[Side]) -> list[str]:
         if result.verdict == "unknown"
     ][:1]
     return found
+
+
+def _gateway(result: Result) -> str:
+    """Return the gateway of a run's LocalStack in words."""
+    mixed = "parts" in result.environment and "LocalStack" in result.environment.get("store", "")
+    return result.environment.get("gateway", "several" if mixed else "none, another store")
 
 
 def _same(sides: Sequence[Side]) -> list[str]:

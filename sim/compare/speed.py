@@ -30,7 +30,7 @@ from sim.arrays import Floats
 from sim.errors import ResultError
 from sim.measure import bottleneck, requests, slowdown
 from sim.measure.loadtest import PhaseSummary, SearchFound
-from sim.measure.operations import OPERATIONS_FILE
+from sim.measure.operations import OPERATIONS_FILE, timed
 from sim.measure.request_kinds import KINDS
 from sim.measure.requests import Part
 from sim.measure.slowdown import BLOCKS, Comparison, Quantity
@@ -202,7 +202,7 @@ def _of_repeats(
 def _put_latency(path: Path, rank: float) -> Floats | None:
     if not (path / OPERATIONS_FILE).exists():
         return None
-    operations = _raw(path / OPERATIONS_FILE)
+    operations = timed(_raw(path / OPERATIONS_FILE))
     puts = operations.filter(
         pc.and_(pc.equal(operations["kind"], "put"), pc.equal(operations["outcome"], "ok"))
     )

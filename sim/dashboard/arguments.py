@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
+from sim.output_file import overwrite_argument
 from sim.query.arguments import instant, of_lake, path
 
 
@@ -24,3 +25,4 @@ def arguments(parser: argparse.ArgumentParser, url: Callable[[str], str]) -> Non
         metavar="FILE",
         help="the page (default: dashboard.html in DIR, else beside the warehouse)",
     )
+    overwrite_argument(parser, "a FILE that windfleet did not write")

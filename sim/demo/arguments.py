@@ -38,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--days", metavar="N", help="length in days, or as 36h")
     parser.add_argument(
         "--start",
-        metavar="INSTANT",
+        metavar="TIME",
         help="time of the first sample, for example 2024-07-01 or 2024-07-01T06:00:00Z",
     )
     parser.add_argument(
@@ -83,7 +83,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--empty-lake",
         action="store_true",
-        help="first empty the six buckets, if windfleet created them",
+        help="first empty the six expanso-databricks-* buckets, if windfleet made them",
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace an earlier data set in that folder"

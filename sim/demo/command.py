@@ -64,8 +64,8 @@ def requested(args: argparse.Namespace, workers: int) -> tuple[Scenario, Theme, 
     return scenario, theme, options
 
 
-def print_made(made: Dataset, shard: PartIndex | None = None) -> None:
-    """Print size, verdict and place of a data set, or of a part of it."""
+def print_made(made: Dataset, shard: PartIndex | None = None, is_quiet: bool = False) -> None:
+    """Print size, verdict and place of a data set, or of a part of it. is_quiet: the first line."""
     judged = (
         f"judged row by row: {made.verdict.status}"
         if made.verdict
@@ -73,6 +73,8 @@ def print_made(made: Dataset, shard: PartIndex | None = None) -> None:
     )
     of = made.fleet if shard is None else f"part {shard}"
     print(f"{made.rows:,} rows of {of} in {made.seconds:.0f} s; {judged}")
+    if is_quiet:
+        return
     if shard is not None:
         print(f"{made.folder}: make one data set of all parts with `windfleet merge`")
         return

@@ -137,7 +137,7 @@ def wake_map(places: Floats, share: Floats, names: Sequence[str], toward: float)
         )
         for (x, y), value, name in zip(at, share.tolist(), names, strict=True)
     ]
-    tail, tip = _at(toward, 360, 150.0), _at(toward, 360, 110.0)
+    tail, tip = _at(toward, 360, 198.0), _at(toward, 360, 154.0)
     arrow = Markup(
         '<path class="arrow" marker-end="url(#arrow)" d="M{:.1f} {:.1f}L{:.1f} {:.1f}"/>'
     ).format(*tail, *tip)
@@ -151,7 +151,7 @@ def wake_map(places: Floats, share: Floats, names: Sequence[str], toward: float)
         "{:.1f} % less</li></ul>"
     ).format(float(share.max()) - 100, 100 - float(share.min()))
     return (
-        Markup('<svg class="wakes" viewBox="0 0 320 320" role="img" aria-label="Map of wakes">')
+        Markup('<svg class="wakes" viewBox="-45 -45 410 410" role="img" aria-label="Map of wakes">')
         + marker
         + Markup().join(dots)
         + arrow

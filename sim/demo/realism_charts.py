@@ -16,7 +16,15 @@ from sim.arrays import Floats
 from sim.demo import drawings, statistics
 from sim.demo.readings import FarmReadings
 from sim.demo.realism_distance import distance
-from sim.demo.realism_picture import Picture, all_of, by_type, farm_mean, largest, step_s
+from sim.demo.realism_picture import (
+    GUSTS_S,
+    Picture,
+    all_of,
+    by_type,
+    farm_mean,
+    largest,
+    step_s,
+)
 from sim.report.chart import Axis, Chart, Heat, Series
 from sim.units import HOUR_S
 
@@ -27,7 +35,6 @@ PAINTS: Final = (
 )
 _WIND: Final = Axis("wind speed", unit="m/s", low=0.0, high=30.0)
 _HEIGHT: Final = 210
-_FAST_S: Final = 60.0  # longest step at which the inertial range is seen
 
 
 def power_curve(farms: Sequence[FarmReadings]) -> Picture:
@@ -125,7 +132,7 @@ def spectrum(farms: Sequence[FarmReadings]) -> Picture:
     readings = largest(farms)
     charts = []
     step = step_s(readings)
-    fast = step <= _FAST_S
+    fast = step <= GUSTS_S
     if len(readings.times_us) > 32:
         frequency, one = statistics.spectrum(readings.channels["wind_speed"][0], step)
         _, farm = statistics.spectrum(farm_mean(readings), step)

@@ -11,7 +11,7 @@ import numpy as np
 from sim.arrays import Floats
 from sim.demo import statistics
 from sim.demo.readings import FarmReadings
-from sim.demo.realism_picture import Picture, farm_mean, largest
+from sim.demo.realism_picture import GUSTS_S, Picture, farm_mean, largest, step_s
 from sim.fleet.farm import METRES_PER_DEGREE
 from sim.report.chart import Axis, Chart, Series
 
@@ -52,14 +52,19 @@ def distance(farms: Sequence[FarmReadings]) -> Picture:
         Axis(low=-0.5, high=1.05),
         height=_HEIGHT,
     )
+    step = step_s(readings)
+    changes = (
+        "changes between samples are gusts, which lose it within a kilometre"
+        if step <= GUSTS_S
+        else f"changes over {step / 60:.0f} minutes are weather, too, and lose it only slowly"
+    )
     return Picture(
         "distance",
         "Correlation by distance",
         "Correlation of the wind at two places: pairs of turbines of one farm (mean, and the "
         "middle 80 % of pairs), and pairs of farms.",
-        "Turbines of one farm share their weather, so the wind correlates strongly; changes "
-        "between samples are gusts, which lose it within a kilometre. Farms of one region "
-        "correlate, those of different continents do not.",
+        "Turbines of one farm share their weather, so the wind correlates strongly; "
+        f"{changes}. Farms of one region correlate, those of different continents do not.",
         [("", chart)] if xs else (),
     )
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from sim.arrays import Floats
 from sim.demo.readings import FarmReadings
 from sim.report.chart import Chart
+
+GUSTS_S: Final = 60.0
+"""Longest step between readings that still shows gusts."""
 
 
 @dataclass(frozen=True)

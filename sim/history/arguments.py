@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from sim.listing.arguments import RUNS
+from sim.output_file import overwrite_argument
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,4 +32,5 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--html", type=Path, metavar="FILE", help="the page (default: DIR/history.html)"
     )
+    overwrite_argument(parser, "a FILE that windfleet did not write")
     parser.add_argument("--json", action="store_true", help="print JSON")

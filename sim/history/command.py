@@ -17,12 +17,13 @@ from sim.console import SafeConsole
 from sim.errors import ENVIRONMENT, PASS, DirectoryError
 from sim.history.page import render
 from sim.history.trend import Line, Trend, trend
+from sim.output_file import PAGE, require_replaceable
 from sim.report import numbers
 from sim.report.headline import STYLE
 from sim.report.plain_table import plain_table
 from sim.whole_file import write_text
 
-PAGE: Final = "history.html"
+HISTORY: Final = "history.html"
 _STEPS: Final = "▁▂▃▄▅▆▇█"
 _STEPS_SHOWN: Final = 16
 _RUNS_SHOWN: Final = 30
@@ -31,7 +32,8 @@ _RUNS_SHOWN: Final = 30
 def history(args: argparse.Namespace, console: Console) -> int:
     """Print the trend and write its page. Raises DirectoryError, InvalidInput."""
     found = trend(args.folder, args.scenario, args.figure)
-    path = args.html or args.folder / PAGE
+    path = args.html or args.folder / HISTORY
+    require_replaceable(path, PAGE, "--html FILE", args.overwrite)
     try:
         write_text(path, render(found))
     except OSError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,7 @@ from pipeline.lake import LakeError
 from pipeline.settings import SettingsError, settings
 from pipeline.store import S3ObjectStore
 from sim.errors import EngineError, PlanError, ScenarioError
-from sim.load import arrivals
+from sim.load import arrivals, outline
 from sim.load.arrivals import Nodes
 from sim.load.batches import Batches, Prepared
 from sim.load.client.plan import ClientPlan
@@ -33,6 +34,7 @@ from sim.scenario import load as load_scenario
 CLOSED_BATCHES: Final = 4000
 """Batches prepared for all nodes together if there is no schedule. Users stop after them."""
 CLOSED_S: Final = 86_400.0
+SAY_EVERY_S: Final = 5.0
 
 
 class Refused(Exception):
@@ -73,24 +75,34 @@ class ByHand:
         lake.ensure(self._host)
         if (first := lake.first_object(self._host)) is not None:
             raise EngineError(
-                f"the lake at {self._host} already has objects ({first}); "
-                "a load test needs an empty lake"
+                f"the lake at {self._host} already has objects ({first}); a load test needs it "
+                "empty: `windfleet store empty` with its endpoint removes them"
             )
         folder, cadence = self._folder / "batches", cadence_of(scenario, self._load)
         with Batches(folder, fleet, self._seed, cadence, self._load.limits.bytes) as batches:
             self._make(batches)
+
+    @property
+    def users(self) -> int:
+        """Requests that the scenario allows under way."""
+        return self._load.users
+
+    @property
+    def schedule(self) -> str:
+        """The work of a start in words."""
+        return outline.by_hand(self._load)
 
     def _make(self, batches: Batches) -> None:
         nodes = self._nodes.count
         most = CLOSED_BATCHES // nodes
         if self._arrivals is not None:
             most = int(self._arrivals.flushes(nodes).max(initial=0))
-        print(f"windfleet: preparing {most:,} batches for each of {nodes:,} nodes", flush=True)
+        _print(f"preparing {most:,} batches for each of {nodes:,} nodes, before Locust goes on")
         if self._load.encode_inside:
             batches.ensure(1)
             batches.simulate(most + 1)
         else:
-            batches.ensure(most + 1)
+            batches.ensure(most + 1, _Progress((most + 1) * nodes))
 
     def next_run(self, users: int) -> Path:
         """Return the folder of another run, after removing the last run's objects from the lake.
@@ -132,6 +144,23 @@ class ByHand:
         with contextlib.suppress(LakeError):
             self._clean()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class _Progress:
+    """Lines while batches are made, SAY_EVERY_S apart."""
+
+    def __init__(self, batches: int) -> None:
+        self._all, self._made, self._said_s = batches, 0, time.monotonic()
+
+    def __call__(self, made: int) -> None:
+        self._made += made
+        if time.monotonic() - self._said_s >= SAY_EVERY_S:
+            self._said_s = time.monotonic()
+            _print(f"prepared {self._made:,} of {self._all:,} batches")
+
+
+def _print(text: str) -> None:
+    print(f"windfleet: {text}", flush=True)
 
 
 def _loopback(host: str | None) -> str:

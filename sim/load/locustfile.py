@@ -4,13 +4,14 @@
 
     locust -f sim/load/locustfile.py --host http://127.0.0.1:4566 \\
         --scenario scenarios/load-ramp.yaml
-    locust -f ... --scenario ... --headless -u 32 -r 32        the same without the web interface
+    locust -f ... --scenario ... --headless                    the same without the web interface
     locust -f ... --scenario ... --processes 4                 or --master here, --worker there
 
-- The web interface listens on http://127.0.0.1:8089 only. It comes up when the batches are made.
+- The web interface listens on http://127.0.0.1:8089 only. It comes up when the batches are made,
+  and has the schedule under its custom parameters.
 - A start there runs the scenario's whole open schedule once. Without an open schedule, every user
   makes one request after the other until Locust stops it.
-- The number of users is the cap on requests under way.
+- The number of users caps requests under way; without -u it is `load.users` of the scenario.
 - The lake must be empty at first. Each start removes the objects of the last one.
 - `--processes` and `--master` need all of the expected workers (`--expect-workers`): the nodes are
   divided among them.
@@ -39,6 +40,8 @@ ORPHAN_POLL_S: Final = 1.0
 SETTLE_S: Final = 1.0
 """Wait for requests under way before the lake is cleaned."""
 events: Any = locust.events
+_shown: Final = {"schedule": ""}
+"""Shown on the page, below its custom parameters; known once the batches are made."""
 
 
 class Node(User):
@@ -85,6 +88,15 @@ class Process:
         except Refused as error:
             print(f"windfleet: {error}")
             os._exit(2)
+        options, users = self._options, self._by_hand.users
+        options.num_users = options.num_users or users
+        options.spawn_rate = options.spawn_rate or options.num_users
+        _shown["schedule"] = self._by_hand.schedule
+        print(f"windfleet: a start makes {self._by_hand.schedule}", flush=True)
+        print(
+            f"windfleet: at most {options.num_users:,} requests under way: the number of users",
+            flush=True,
+        )
         events.quit.add_listener(self._close_by_hand)  # users and workers have stopped by then
 
     def _close_by_hand(self, **_: Any) -> None:
@@ -172,6 +184,12 @@ def _arguments(parser: Any) -> None:
         default="",
         help="set by windfleet load: a phase's folder",
         include_in_web_ui=False,
+    )
+    parser.add_argument(
+        "--schedule",
+        default=_shown["schedule"],
+        choices=[_shown["schedule"]],
+        help="the work of a start; set by the scenario",
     )
     parser.set_defaults(web_host="127.0.0.1", master_bind_host="127.0.0.1")
 

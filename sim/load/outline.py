@@ -47,9 +47,7 @@ def outline(load: Load, nodes: Nodes) -> Outline:
 def plan_lines(load: Load) -> list[str]:
     """Return the plan as lines of text."""
     lines = [f"mix: {', '.join(f'{kind} {weight:g}' for kind, weight in load.mix)}"]
-    lines += [
-        f"{number}-{entry.kind}: {_entry(entry)}" for number, entry in enumerate(load.schedule, 1)
-    ]
+    lines += schedule_lines(load)
     if (levels := load.sweep) is not None:
         lines.append(
             f"sweep: {', '.join(map(str, levels.users))} users, {_length(levels.for_s)} each"
@@ -69,6 +67,22 @@ def plan_lines(load: Load) -> list[str]:
     if load.stop_when:
         lines.append(f"stop when {' or '.join(one.text for one in load.stop_when)}")
     return lines
+
+
+def schedule_lines(load: Load) -> list[str]:
+    """Return the entries of the open schedule as lines of text."""
+    return [
+        f"{number}-{entry.kind}: {_entry(entry)}" for number, entry in enumerate(load.schedule, 1)
+    ]
+
+
+def by_hand(load: Load) -> str:
+    """Return the work of a Locust that was started by hand in words."""
+    if not load.schedule:
+        return "one request after the other for each user, until it is stopped"
+    rest = " and ".join(name for name in ("sweep", "search") if getattr(load, name) is not None)
+    left_out = f" (without the {rest}, which `windfleet load` makes)" if rest else ""
+    return f"{'; '.join(schedule_lines(load))}{left_out}"
 
 
 def _entry(entry: Entry) -> str:

@@ -200,7 +200,9 @@ def find_limit(
         )
         return Limit("generator", text)
     if kept_up:
-        return Limit("nothing", f"Nothing yet: the store kept up with the offered load; {seen}.")
+        return Limit(
+            "nothing", f"None was reached: the store kept up with the offered load; {seen}."
+        )
     if stood_s:
         text = f"for {stood_s:.1f} s no request ended, although some were in progress."
         return Limit("standstill", f"The store, or the connection to it, stood still: {text}")

@@ -8,6 +8,7 @@ the result is that of one process, but for the figures of machines:
     time.verify   sum over the parts
     memory.peak   the largest of a part
     ceiling       the lowest of a part's store
+    throughput    and latency of a part that was resumed: of its last attempt that wrote objects
     cpu.busy      none, nor a time line: the parts may have run at any time and anywhere
 
 The node files and the lakes stay where the parts made them.
@@ -29,22 +30,24 @@ from pipeline.terminal import cause
 from sim import run_directory
 from sim.campaign import campaign_part
 from sim.campaign.campaign_part import CampaignPart
+from sim.console import SafeConsole
 from sim.demo.command import FOLDER, print_made
 from sim.errors import PASS, PartError
 from sim.measure import operations
-from sim.measure.operations import OPERATIONS_FILE, SCHEMA
+from sim.measure.operations import OPERATIONS_FILE, SCHEMA, TIMED
 from sim.merge.campaign import merge_campaign
 from sim.merge.demo import merge_demo
 from sim.merge.fit import require_whole
 from sim.report.campaign import JSON_FILE as CAMPAIGN_FILE
+from sim.report.forms import print_line
 from sim.report.terminal import print_summary
 from sim.report.verify_terminal import print_verdict
-from sim.report.write import write_all
+from sim.report.write import HTML_FILE, write_all
 from sim.run import part_file, result
 from sim.run.part_file import PartFile
 from sim.run.part_head import PartHead
 from sim.run.planned_faults import planned_faults
-from sim.run.record import Record
+from sim.run.record import Record, timed_commits
 from sim.run_directory import CAMPAIGN_PART_FILE, SCENARIO_FILE
 from sim.scenario import Scenario, load
 from sim.scenario.plan import plan
@@ -59,7 +62,8 @@ class MergeOptions:
 
     out: None for `runs/NAME-SEED`, or `demo/THEME` for a data set. replay: the command that repeats
     the merge. within: the parts are this process's own, as is `out` if they lie in it. judged: the
-    run that parts of a verdict judged; the verdict's files go there, or into `report`.
+    run that parts of a verdict judged; the verdict's files go there, or into `report`. is_quiet:
+    print one line. notes: of the run, for its reader.
     """
 
     parts: Sequence[Path]
@@ -69,6 +73,8 @@ class MergeOptions:
     within: bool = False
     judged: Path | None = None
     report: Path | None = None
+    is_quiet: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def merge(options: MergeOptions, console: Console) -> int:
@@ -93,14 +99,18 @@ def merge(options: MergeOptions, console: Console) -> int:
             holds = "is one of the parts" if out.resolve() == path.resolve() else f"holds {path}"
             raise PartError(f"{out}: {holds}; name another directory with --out DIR")
     if kind == "demo":
-        print_made(merge_demo(scenario, parts, out, options.overwrite, console, options.within))
+        shown = SafeConsole(quiet=True) if options.is_quiet else console
+        made = merge_demo(scenario, parts, out, options.overwrite, shown, options.within)
+        print_made(made, is_quiet=options.is_quiet)
         return PASS
     if campaign := {p: part for p, part in heads.items() if isinstance(part, CampaignPart)}:
         with _directory(scenario, out, options):
-            return merge_campaign(campaign, out, console)
+            replay = options.replay if options.within else ""
+            return merge_campaign(campaign, out, console, options.is_quiet, replay)
     record = merged(scenario, parts)
+    record.notes += options.notes
     with _directory(scenario, out, options):
-        return report(scenario, record, out, options.replay, console)
+        return report(scenario, record, out, options.replay, console, options.is_quiet)
 
 
 def _merge_verdict(parts: Mapping[Path, PartFile], options: MergeOptions, console: Console) -> int:
@@ -118,7 +128,10 @@ def _merge_verdict(parts: Mapping[Path, PartFile], options: MergeOptions, consol
     scenario, _ = scenario_of(around.run_dir)
     if options.judged is None:
         result_ = verdict_result(found, scenario, around)
-        print_verdict(console, result_)
+        if options.is_quiet:
+            print_line(result_, None, console)
+        else:
+            print_verdict(console, result_)
         return result_.exit_code
     folder = options.report or options.judged
     with writable(folder, options.report is not None):
@@ -148,32 +161,51 @@ def _read(path: Path) -> PartHead:
     return part_file.read(path)
 
 
-def report(scenario: Scenario, record: Record, out: Path, replay: str, console: Console) -> int:
+def report(
+    scenario: Scenario,
+    record: Record,
+    out: Path,
+    replay: str,
+    console: Console,
+    is_quiet: bool = False,
+) -> int:
     """Write and print the result of all parts in an existing directory. Return its exit code."""
     with (out / OPERATIONS_FILE).open("wb") as file:
         pq.write_table(record.operations, file, compression="zstd")
     found = result.of_run(scenario, record, replay)
     write_all(found, out, record.operations)
-    print_summary(console, found, out)
+    if is_quiet:
+        print_line(found, out / HTML_FILE, console)
+    else:
+        print_summary(console, found, out)
     return found.exit_code
 
 
 def merged(scenario: Scenario, parts: Mapping[Path, PartFile]) -> Record:
     """Return one record of all parts. Raises PartError."""
     each = sorted(parts.values(), key=lambda part: part.index)
+    made = [_operations(path) for path in parts]
+    commits = [
+        timed_commits(part.shards, table, part.began)
+        for part, table in zip(parts.values(), made, strict=True)
+    ]
     record = Record(
         shards=[shard for part in each for shard in part.shards],
-        operations=operations.merged(_operations(path) for path in parts),
+        operations=operations.merged(made),
+        commits=pa.concat_tables(commits),
         ceiling_per_s=min((p.ceiling_per_s for p in each if p.ceiling_per_s), default=None),
         memory_peak_bytes=max((p.memory_peak_bytes or 0 for p in each), default=0) or None,
         node_bytes=sum(part.node_bytes or 0 for part in each),
         verify_s=sum(part.verify_s or 0.0 for part in each),
         total_s=_span_s(each),
         started=min((part.started for part in each if part.started), default=None),
-        store={"store": _stores(each), "parts": str(len(each))},
+        store={"store": _stores(each), **_gateway(each), "parts": str(len(each))},
         workers=sum(part.workers for part in each),
         verdict=verdict([part.judgement for part in each]),
         errors=[error for part in each for error in part.errors],
+        notes=[
+            f"part {part.index} of {part.count}: {note}" for part in each for note in part.notes
+        ],
         planned=planned_faults(scenario, plan(scenario)),
         stopped_by=next((part.stopped_by for part in each if part.stopped_by is not None), None),
     )
@@ -186,8 +218,9 @@ def _operations(run_dir: Path) -> pa.Table:
     path = run_dir / OPERATIONS_FILE
     try:
         with path.open("rb") as file:
-            return pq.read_table(file, schema=SCHEMA)
-    except (OSError, pa.ArrowException) as error:
+            table = pq.read_table(file)
+        return table.select([*SCHEMA.names, *{TIMED}.intersection(table.column_names)])
+    except (OSError, KeyError, pa.ArrowException) as error:
         raise PartError(
             f"{path}: cannot read the part's operations: {cause(error)}; run the part again"
         ) from error
@@ -210,6 +243,13 @@ def _spans(parts: Sequence[PartFile]) -> list[tuple[float, float]]:
         for part in parts
         if part.started is not None and part.total_s is not None
     ]
+
+
+def _gateway(parts: Sequence[PartFile]) -> dict[str, str]:
+    """Return gateway and processes of the parts' LocalStacks, if all have the same."""
+    names = ("gateway", "store_processes")
+    found = [{name: part.store[name] for name in names if name in part.store} for part in parts]
+    return found[0] if all(each == found[0] for each in found) else {}
 
 
 def _stores(parts: Sequence[PartFile]) -> str:

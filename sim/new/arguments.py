@@ -9,6 +9,8 @@ import argparse
 from pathlib import Path
 from typing import Final
 
+from sim.output_file import overwrite_argument
+
 KINDS: Final = ("scenario", "load", "fleet")
 
 
@@ -28,4 +30,4 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="copy a scenario that `windfleet list` shows instead",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    overwrite_argument(parser, "a file that is there")

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from pipeline.terminal import cause
 from sim import shipped
-from sim.errors import ENVIRONMENT, INVALID, PASS, DirectoryError, InvalidInput
+from sim.errors import ENVIRONMENT, PASS, DirectoryError, InvalidInput
+from sim.output_file import require_replaceable
 from sim.scenario.values import NAME
 from sim.whole_file import write_text
 
@@ -43,8 +44,7 @@ def new(args: argparse.Namespace, console: Console) -> int:
             f"{file}: its name becomes the name of the run: letters, digits, '.', '-' and '_', 64 "
             f"at most; write for example {_plain(name)}.yaml"
         )
-    if file.exists() and not args.overwrite:
-        raise DirectoryError(f"{file}: is there; replace it with --overwrite", INVALID)
+    require_replaceable(file, None, "", args.overwrite)
     try:
         write_text(file, _text(args, name))
     except OSError as error:

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from sim.output_file import overwrite_argument
+
 ENGINES: Final = ("embedded", "spark")
 FORMATS: Final = ("table", "csv", "json", "parquet")
 
@@ -70,6 +72,7 @@ def arguments(parser: argparse.ArgumentParser, url: Callable[[str], str]) -> Non
         "--format", choices=FORMATS, default=FORMATS[0], help="form of the rows (default: table)"
     )
     parser.add_argument("--out", type=path, metavar="FILE", help="write the rows to a file")
+    overwrite_argument(parser, "a FILE that is there")
     parser.add_argument(
         "--follow",
         action="store_true",

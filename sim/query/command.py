@@ -19,6 +19,7 @@ from pipeline.settings import settings
 from pipeline.terminal import one_line
 from sim.check.read.lake import BUCKETS, LakeReader
 from sim.errors import ENVIRONMENT, PASS, QueryError, reason
+from sim.output_file import require_replaceable
 from sim.query.engine import Engine
 from sim.query.loader import BATCH_BYTES, BATCH_OBJECTS, Loaded, LoadOptions, load
 from sim.query.output import write
@@ -48,6 +49,7 @@ class QueryOptions:
     options: Sequence[str] = ()
     form: str = "table"
     out: Path | None = None
+    overwrite: bool = False
     follow: bool = False
     engine: str = ledger.EMBEDDED
 
@@ -116,6 +118,8 @@ def _require_one_place(options: QueryOptions, statements: int) -> None:
         raise QueryError(f"--out {out}: is a folder; name a file")
     if out is not None and not out.parent.is_dir():
         raise QueryError(f"--out {out}: no folder {out.parent}")
+    if out is not None:
+        require_replaceable(out, None, "--out FILE", options.overwrite)
     if statements > 1 and (out is not None or options.form == "parquet"):
         place = "a file" if out is not None else "Parquet"
         raise QueryError(f"{place} takes the rows of one statement; the SQL has {statements}")

@@ -7,7 +7,7 @@ With `--json` and `--markdown` everything else goes to stderr, so that stdout is
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -49,12 +49,12 @@ def in_form(
     return code
 
 
-def print_line(result: Result, page: Path, console: Console) -> None:
+def print_line(result: Result, page: Path | None, console: Console) -> None:
     """Print the verdict in one line, the errors, and the conditions that were not met."""
     console.print(headline(result.verdict, sentence(result)), soft_wrap=True)
     for error in result.errors:
         console.print(Text(f"error: {error}", "red"), soft_wrap=True)
-    if result.exit_code:
+    if result.exit_code and page is not None:
         console.print(Text(f"report: {page}"), soft_wrap=True)
 
 
@@ -71,7 +71,7 @@ def markdown(result: Result, page: Path) -> str:
     if (more := known - min(len(result.findings), _FINDINGS_SHOWN)) > 0:
         lines.append(f"- and {more:,} more findings, all in {page.name}")
     lines += ["", "| figure | value | kind |", "|---|---:|---|"]
-    for name, text in HEADLINES:
+    for name, text in _headlines(result):
         figure = result.figures.get(name)
         if figure is not None and figure.value is not None:
             value = numbers.figure(figure.value, figure.unit)
@@ -87,6 +87,15 @@ def markdown(result: Result, page: Path) -> str:
     digest = f"digest `{result.lake.digest[:16]}`; " if result.lake else ""
     lines += ["", f"{digest}report: `{page}`; replay: `{result.run.replay}`", ""]
     return "\n".join(lines)
+
+
+def _headlines(result: Result) -> Sequence[tuple[str, str]]:
+    """Return the figures that a reader wants first, with their texts."""
+    if result.load is None:
+        return HEADLINES
+    from sim.report.load.page import HEADLINES as OF_LOAD  # it draws
+
+    return OF_LOAD
 
 
 def _missed(result: Result) -> list[str]:

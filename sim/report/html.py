@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from sim.chaos.faults import KINDS
 from sim.measure import latency, run_limit
+from sim.measure.operations import timed
 from sim.report import (
     accounting,
     completeness,
@@ -69,6 +70,10 @@ _PAINTS: Final = {
 
 def sentence(result: Result) -> str:
     """Return the verdict in one or two sentences, without the words pass, fail and unknown."""
+    if result.load is not None:
+        from sim.report.load.page import sentence as of_load  # it draws
+
+        return of_load(result)
     return " ".join(reasons(result))
 
 
@@ -114,6 +119,7 @@ def render(result: Result, operations: pa.Table | None, dashboard: str | None = 
     """
     from sim.report import charts, page  # half a CPU-second, and a part draws nothing
 
+    operations = None if operations is None else timed(operations)
     latencies = latency.by_kind(operations) if operations is not None else []
     bands = accounting.bands(result.completeness)
     ceiling = result.figure("store.put_ceiling_per_s")

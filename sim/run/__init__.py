@@ -29,6 +29,7 @@ data: `record`, `part`, `part_head`, `planned_faults`, `shard_plan` and `uplink`
                   truth.write                     labels of the injected faults
                   written.Written                 objects that a shard wrote, for the early oracle
                   operations.Recorder             one row per store call
+                  fired_log.note                  each injected fault, for the next attempt
                   injection_log.InjectionLog      numbers of injected faults so far, for `watch`
     verdict   verdict.judge_lake                  node files against the lake (`sim.verify.judge`)
                 early.EarlyOracle                 shards that are done, while others deliver

@@ -1,7 +1,7 @@
 """The attempts at one run, in its directory, so that `--resume` can go on behind the last one.
 
     .resume/run.json         settings of the first attempt, and the start of each
-    .resume/fired.json       faults of delivery that fired so far
+    .resume/fired.jsonl      faults of delivery that fired so far (`sim.run.fired_log`)
     .resume/shards/          results of shards that are done (`sim.run.finished`)
     .resume/operations/      store operations so far (`sim.run.operations`)
 
@@ -19,7 +19,6 @@ import hashlib
 import json
 import shutil
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,11 +30,10 @@ from pipeline import lake, partition
 from pipeline.ports import NotFound, StoreError
 from pipeline.retry import Retrying
 from pipeline.store import S3ObjectStore
-from sim.chaos.faults import InjectionCounts
 from sim.errors import DirectoryError, ResumeError, StoreGone, TargetError
 from sim.measure.environment import program_versions
 from sim.resume_state import RESUME, RUN_STATE
-from sim.run import finished, operations
+from sim.run import finished, fired_log, operations
 from sim.run.injection_log import PARTS
 from sim.run.record import ShardResult
 from sim.run.shard_plan import ShardPlan
@@ -44,7 +42,6 @@ from sim.store.gateway import Gateway
 from sim.store.target import Target
 from sim.whole_file import write_text
 
-_FIRED: Final = f"{RESUME}/fired.json"
 _NOT_IN_BYTES: Final = "python"
 COMPARED: Final = 24
 """Objects of the record that are looked for in the lake of a run that goes on."""
@@ -137,7 +134,7 @@ class Attempts:
         elif ended:
             for name in ("nodes", "truth", finished.SHARDS, PARTS, operations.KEPT):
                 shutil.rmtree(out / name, ignore_errors=True)
-            (out / _FIRED).unlink(missing_ok=True)
+            fired_log.forget(out)
 
     def done(self, out: Path, plans: Sequence[ShardPlan], store: Target) -> list[ShardResult]:
         """Return the results of shards that need not run again.
@@ -165,19 +162,6 @@ class Attempts:
                         "--resume makes everything again"
                     )
         return found
-
-    def fired(self, out: Path) -> InjectionCounts:
-        """Return the faults of delivery that fired so far. Raises OSError."""
-        try:
-            rows = json.loads((out / _FIRED).read_bytes())
-        except FileNotFoundError:
-            rows = []
-        return InjectionCounts(Counter({(row, point): times for row, point, times in rows}))
-
-    def keep_fired(self, out: Path, counts: InjectionCounts) -> None:
-        """Keep the faults of delivery that fired. Raises OSError."""
-        rows = [[*point, times] for point, times in sorted(counts.by_point.items())]
-        write_text(out / _FIRED, json.dumps(rows) + "\n")
 
     @property
     def note(self) -> str:

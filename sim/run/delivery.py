@@ -11,12 +11,13 @@ Not covered: the run directory, the store's start, the verdict and the report (`
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
-from sim.chaos.faults import InjectionCounts
+import pyarrow.compute as pc
+
 from sim.chaos.proxy import FaultProxy
-from sim.run import operations, truth
+from sim.run import fired_log, operations, truth
 from sim.run.attempts import Attempts
 from sim.run.early import EarlyOracle
 from sim.run.finished import only_done
@@ -24,7 +25,7 @@ from sim.run.in_process import run_in_process
 from sim.run.injection_log import InjectionLog
 from sim.run.part import Part, part_of
 from sim.run.planned_faults import counted_in
-from sim.run.record import Record
+from sim.run.record import Record, timed_commits
 from sim.run.shard_plan import shard_plans
 from sim.run.shards import run_shards
 from sim.scenario import Scenario
@@ -60,7 +61,10 @@ def deliver(
     """
     part = part_of(scenario.fleet) if part is None else part
     faults = counted_in(scenario.faults, scenario.fleet, part.farms)
-    with target.fault_proxy(store, scenario.seed, faults) as proxy:
+    note = partial(fired_log.note, run_dir)
+    # A store of this run's own is empty.
+    shared = record.part is not None and store.server is None
+    with target.fault_proxy(store, scenario.seed, faults, note) as proxy:
         plans = shard_plans(
             scenario,
             part,
@@ -70,14 +74,13 @@ def deliver(
             run_dir,
             compact,
             early=oracle is not None,
-            # A store of this run's own is empty.
-            shared=record.part is not None and store.server is None,
+            shared=shared,
             resumable=attempts is not None,
             resumed=attempts is not None and attempts.takes_over,
         )
-        watch = _Watch(store, record, proxy, attempts, run_dir)
+        watch = _Watch(store, record, proxy, run_dir)
         if attempts is not None:
-            record.injections.merge(attempts.fired(run_dir))
+            record.injections.merge(fired_log.fired(run_dir))
             record.began = tuple(attempts.began)
             record.notes += [attempts.note] if attempts.note else []
             record.shards += attempts.done(run_dir, plans, store)
@@ -99,16 +102,26 @@ def deliver(
                     oracle,
                 )
         finally:
-            record.operations = operations.merge(run_dir, attempts is not None)
+            record.operations = operations.merge(run_dir, attempts is not None, record.began)
+            record.commits = timed_commits(record.shards, record.operations, record.began)
             ended = record.shards if attempts is None else only_done(run_dir, record.shards)
             truth.merge(run_dir / "truth", part.farms, ended)
-            with suppress(OSError):  # of a full disk, which the run has met already
-                watch.keep()
             if proxy is not None:
                 record.injections.merge(proxy.injections)
                 record.foreign = proxy.foreign
         if proxy is not None:
             proxy.settle()
+    if taken_over := sum(result.taken_over for result in record.shards):
+        record.notes.append(
+            f"the lake held what an earlier attempt delivered from {taken_over:,} nodes; its "
+            "record is lost, so requests, objects and cost count its effects once, without failed "
+            "requests, and throughput and latency are those of this attempt"
+        )
+    elif shared and not faults and (there := _already_there(record)):
+        record.notes.append(
+            f"the lake held {there:,} object{'s' * (there > 1)} of an earlier attempt, which "
+            "delivered no batch; objects and bytes written, and cost, are without them"
+        )
     if undelivered := record.undelivered:
         turbine, error = next(iter(undelivered.items()))
         record.errors.append(
@@ -116,36 +129,30 @@ def deliver(
         )
 
 
+def _already_there(record: Record) -> int:
+    """Return the number of objects that were created before this attempt."""
+    table = record.operations
+    if table is None:
+        return 0
+    refused = pc.and_(pc.equal(table["kind"], "put"), pc.equal(table["outcome"], "exists"))
+    return int(pc.sum(refused).as_py() or 0)
+
+
 class _Watch:
-    """Called regularly during a run: the store must live, fired faults are logged and kept."""
+    """Called regularly during a run: the store must live, and fired faults are logged."""
 
     def __init__(
         self,
         store: Target,
         record: Record,
         proxy: FaultProxy | None,
-        attempts: Attempts | None,
         run_dir: Path,
     ) -> None:
         self._store, self._record, self._proxy = store, record, proxy
-        self._attempts, self._run_dir = attempts, run_dir
         self._log = InjectionLog(run_dir)
-        self._kept = 0
 
     def __call__(self) -> None:
         """Raises TargetError, OSError."""
         proxy = () if self._proxy is None else (self._proxy.injections,)
         self._log.note(self._record.injections, *proxy)
-        self.keep()
         self._store.require_alive()
-
-    def keep(self) -> None:
-        """Keep the faults that fired since the last call. Raises OSError."""
-        if self._attempts is None:
-            return
-        counts = InjectionCounts(self._record.injections.by_point.copy())
-        if self._proxy is not None:
-            counts.merge(self._proxy.injections)
-        if (total := counts.by_point.total()) != self._kept:
-            self._attempts.keep_fired(self._run_dir, counts)
-            self._kept = total

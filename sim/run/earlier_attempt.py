@@ -5,15 +5,18 @@ the same flushes. So the store looks to them as it did then:
 
 - A node that has a checkpoint in the lake does not see it. Up to there its writes go nowhere: what
   a checkpoint promises is durable. Once the node writes the same checkpoint, it has caught up.
-- The next batch may have been under way. If the record must be complete, each of its objects is
-  looked for before it is written.
+- The next batch may have been under way. Each of its objects is looked for before it is written.
 - After that every call goes through.
+
+Its own looks are no calls of a node. They go past the fault proxy, so none of them meets a fault.
 
 A checkpoint that differs from the lake's goes through at once. The node then finds a conflict,
 stops, and names the key.
 
 The record of store operations has each call once: those of the earlier attempt are not recorded
-again, unless that attempt was killed before it could record an answer.
+again, unless that attempt was killed before it could record an answer, or its record died with its
+machine. Such a record has no length in time, and no time or rate is made of it. A lake without any
+checkpoint of the shard counts as new. Not covered: failed requests of a record that is lost.
 """
 
 from __future__ import annotations
@@ -73,18 +76,22 @@ class Continued(Forwarding):
         self,
         inner: ObjectStore,
         silent: ObjectStore,
+        faultless: ObjectStore,
         configs: Sequence[NodeConfig],
         earlier: Recorded | None = None,
         record: Callable[[Operation], None] = lambda operation: None,
     ) -> None:
         """Begin without knowledge of the lake; see `look`.
 
-        silent: the same store as `inner`, whose calls are not recorded. earlier: operations that
-        the earlier attempts recorded; None: the record need not be complete.
+        silent: the same store as `inner`, whose calls are not recorded. faultless: the same
+        objects, without a fault proxy in front of them. earlier: operations that the earlier
+        attempts recorded; None if it is not known whether there was one: its record is lost.
         """
         super().__init__(inner)
-        self._silent, self._configs, self._record = silent, configs, record
+        self._silent, self._faultless = silent, faultless
+        self._configs, self._record = configs, record
         self._complete, self._earlier = earlier is not None, Counter(earlier or {})
+        self._is_sure = earlier is not None
         self._nodes: dict[str, _Node] = {}
         self._lock = threading.RLock()
 
@@ -92,9 +99,10 @@ class Continued(Forwarding):
         """Read the checkpoints: one listing, and a GET for each. Raises StoreGone."""
         try:
             folder = partition.checkpoint_key(self._configs[0].farm_id, "").rpartition("/")[0] + "/"
-            known = set(self._silent.list(_CHECKPOINTS, folder, ""))
-            for config in self._configs:
-                key = partition.checkpoint_key(config.farm_id, config.turbine_id)
+            known = set(self._faultless.list(_CHECKPOINTS, folder, ""))
+            keys = [partition.checkpoint_key(c.farm_id, c.turbine_id) for c in self._configs]
+            self._complete = self._is_sure or not known.isdisjoint(keys)
+            for config, key in zip(self._configs, keys, strict=True):
                 self._nodes[config.turbine_id] = self._node(config, key, key in known)
         except StoreError as error:
             raise StoreGone(str(error)) from error
@@ -104,10 +112,12 @@ class Continued(Forwarding):
         if not is_known:
             return begun
         try:
-            last_id = recover(self._silent, config).state.last_id
+            last_id = recover(self._faultless, config).state.last_id
         except CheckpointError:
             return begun  # the node itself reports it
-        return _Node("behind", last_id, self._silent.get(_CHECKPOINTS, key)) if last_id else begun
+        return (
+            _Node("behind", last_id, self._faultless.get(_CHECKPOINTS, key)) if last_id else begun
+        )
 
     @property
     def durable(self) -> Mapping[str, int]:
@@ -178,7 +188,7 @@ class Continued(Forwarding):
         if not self._complete or call.body is None:
             return False
         try:
-            body, _ = self._silent.get(call.bucket, call.key)
+            body, _ = self._faultless.get(call.bucket, call.key)
         except StoreError:
             return False  # the write itself shows it
         return manifest.equal(call.body, body) if call.bucket == _METADATA else call.body == body

@@ -127,13 +127,17 @@ def this_machine(place: Path) -> Machine:
     return Machine(os.cpu_count() or 1, memory_bytes(), shutil.disk_usage(place).free)
 
 
-def parts_at_once(need: Needs, machine: Machine) -> int:
-    """Return the number of such parts that the machine holds at once; 0 if it holds none."""
-    return min(
-        max(1, machine.cores // (need.workers + CORES_OF_PART - 1)),
-        machine.memory_bytes // need.memory_bytes,
-        machine.disk_bytes // max(1, need.disk_bytes),
+def parts_at_once(need: Needs, machine: Machine) -> tuple[int, str]:
+    """Return the number of such parts that the machine holds at once, and its limit in words.
+
+    0 if it holds none.
+    """
+    limits = (
+        (max(1, machine.cores // (need.workers + CORES_OF_PART - 1)), "cores"),
+        (machine.memory_bytes // need.memory_bytes, "memory"),
+        (machine.disk_bytes // max(1, need.disk_bytes), "free disk"),
     )
+    return min(limits, key=lambda limit: limit[0])
 
 
 def require_fit(need: Needs, machine: Machine) -> None:
@@ -178,7 +182,7 @@ def needs_of_plan(scenario: Scenario, args: Namespace) -> dict[str, int | float 
         "disk_bytes": need.disk_bytes,
         "memory_bytes": need.memory_bytes,
         "seconds": need.seconds,
-        "parts_at_once": parts_at_once(need, machine),
+        "parts_at_once": parts_at_once(need, machine)[0],
     }
 
 
@@ -190,12 +194,14 @@ def print_needs(scenario: Scenario, args: Namespace, console: Console) -> None:
     need, machine = _asked(scenario, args)
     lines = {"needs": str(need)}
     if (args.parts, args.cores, args.memory) != (1, None, None):
-        held = parts_at_once(need, machine)
+        held, limit = parts_at_once(need, machine)
         size = f"{machine.cores} cores and {numbers.size(machine.memory_bytes)} of memory"
-        lines["parts"] = f"{size} hold {held} such parts at once"
+        many = f"{held} such part{'s' * (held != 1)} at once" if held else "no such part"
+        lines["parts"] = f"{size} hold {many}: the limit is {limit}"
         if need.seconds is not None and held:
             rounds = -(-args.parts // held)
-            lines["parts"] += f": {rounds} rounds, about {numbers.duration(rounds * need.seconds)}"
+            about = f"about {numbers.duration(rounds * need.seconds)}"
+            lines["parts"] += f"; {rounds} round{'s' * (rounds != 1)}, {about}"
     for name, text in lines.items():
         console.print(Text(f"{name:<15}", "dim") + Text(text, "default"), soft_wrap=True)
     require_fit(need, machine)

@@ -14,6 +14,7 @@ import glob
 import os
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -107,16 +108,17 @@ def keep(run_dir: Path) -> None:
         part.rename(run_dir / KEPT / part.name)
 
 
-def merge(run_dir: Path, resumable: bool = False) -> pa.Table:
+def merge(run_dir: Path, resumable: bool = False, began: Sequence[int] = ()) -> pa.Table:
     """Write operations.parquet from the files of all attempts, and return it. Raises OSError.
 
-    resumable: keep the files, for another attempt. Else they are removed.
+    resumable: keep the files, for another attempt. Else they are removed. began: see `Record`.
     """
     folder = run_dir / PARTS
     if resumable:
         keep(run_dir)
     parts = sorted([*folder.glob("*.tsv"), *(run_dir / KEPT).glob("*.tsv")])
     table = operations.merged(operations.read_lines(part) for part in parts)
+    table = operations.marked(table, began)
     # A file object, because pyarrow may take a path for a URI.
     with (run_dir / OPERATIONS_FILE).open("wb") as file:
         pq.write_table(table, file, compression="zstd")

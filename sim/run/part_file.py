@@ -44,7 +44,8 @@ _FILE: Final = -1
 class PartFile(PartHead):
     """One part of a run or of a data set. Wall seconds, bytes.
 
-    replay: the command that makes the whole, for a data set. fired: (kind of fault, point, times).
+    began, notes: see `Record`. replay: the command that makes the whole, for a data set.
+    fired: (kind of fault, point, times).
     files: sha256 of each file of a part of a data set, by its path in the part.
     """
 
@@ -60,6 +61,8 @@ class PartFile(PartHead):
     memory_peak_bytes: int | None = None
     fired: list[tuple[str, str, int]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    began: list[int] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     stopped_by: int | None = None
     replay: str = ""
     files: dict[str, str] = field(default_factory=dict)
@@ -100,6 +103,8 @@ def write(
         memory_peak_bytes=record.memory_peak_bytes,
         fired=[(*point, times) for point, times in record.injections.by_point.items()],
         errors=record.errors,
+        began=list(record.began),
+        notes=record.notes,
         stopped_by=record.stopped_by,
     )
     shares = record.judgement.oracle.shares

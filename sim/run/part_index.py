@@ -69,7 +69,9 @@ def part_index(text: str, environment: Mapping[str, str] | None = None) -> PartI
 
 def _checked(part: PartIndex, text: str) -> PartIndex:
     if not 1 <= part.index <= part.count:
-        raise ValueError(f"{text!r} is part {part.index} of {part.count}; parts count from 1")
+        there = f"the parts are 1/{part.count} to {part.count}/{part.count}"
+        fix = there if part.count else "a run has one part at least, 1/1"
+        raise ValueError(f"{text!r}: there is no part {part.index} of {part.count}; {fix}")
     return part
 
 

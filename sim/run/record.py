@@ -16,6 +16,7 @@ from sim.chaos.foreign import ForeignObject
 from sim.check.read.lake import ObjectRef
 from sim.check.verdict import Verdict
 from sim.errors import INTERRUPTED, exit_code_and_message
+from sim.measure.operations import timed_span, within
 from sim.measure.timeline import Span, Timeline
 from sim.run.part import Part
 from sim.run.planned_faults import PlannedFaults
@@ -34,6 +35,7 @@ class ShardResult:
     memory_peak_bytes: peak of the worker process so far. A process that ran several shards carries
         the largest on.
     written: the objects with their ETags, where the oracle judges early.
+    taken_over: nodes that an earlier attempt delivered from, whose record is lost.
     error: last error of a store that is gone; the shard ended early.
     """
 
@@ -53,6 +55,7 @@ class ShardResult:
     commits: list[tuple[int, int]] = field(default_factory=list)
     undelivered: dict[str, str] = field(default_factory=dict)
     written: list[ObjectRef] = field(default_factory=list)
+    taken_over: int = 0
     error: str | None = None
 
 
@@ -66,11 +69,13 @@ class Record:
     part: the part of the run that this is; None for a whole run, and for merged parts.
     foreign: objects that the fault proxy put under keys of the pipeline.
     began: start of each attempt at the run, ns since 1970. notes: of the run, for its reader.
+    commits: durable batches that rates are made of (`commits_table`); None for those of `shards`.
     stopped_by: exit code of the error that ended the run before its verdict; None if none did.
     """
 
     shards: list[ShardResult] = field(default_factory=list)
     operations: pa.Table | None = None
+    commits: pa.Table | None = None
     ceiling_per_s: float | None = None
     memory_peak_bytes: int | None = None
     phases: list[tuple[str, int]] = field(default_factory=list)
@@ -126,3 +131,10 @@ def commits_table(results: Sequence[ShardResult]) -> pa.Table:
     return pa.table(
         {"end": pa.array(ends, pa.timestamp("ns", tz="UTC")), "rows": pa.array(rows, pa.int64())}
     )
+
+
+def timed_commits(
+    results: Sequence[ShardResult], table: pa.Table, began: Sequence[int]
+) -> pa.Table:
+    """Return the batches that rates are made of. table: operations. began: of each attempt, ns."""
+    return within(commits_table(results), "end", timed_span(table, began))

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from pipeline.buckets import LIFECYCLE
 from sim.chaos.faults import KINDS
 from sim.errors import LAKE_WRONG, PASS, THRESHOLD, UNKNOWN
-from sim.measure import cost, freshness, latency, lifecycle, thresholds, throughput
+from sim.measure import cost, freshness, latency, lifecycle, operations, thresholds, throughput
 from sim.measure.environment import machine, versions
 from sim.measure.histogram import Histogram
 from sim.report.result import (
@@ -79,7 +79,7 @@ def of_run(scenario: Scenario, record: Record, replay: str) -> Result:
             if KINDS[fault.kind].windowed
         ),
         shards=tuple(_farm(own) for _, own in sorted(_by_farm(record.shards).items())),
-        throughput=None if record.operations is None else throughput.series(*_timed(record)),
+        throughput=throughput.series(*_timed(record)) if _is_timed(record) else None,
         timeline=record.timeline,
         freshness=_freshness_over_time(scenario, record.shards),
         outlook=outlook,
@@ -225,48 +225,35 @@ def _freshness_over_time(
 
 
 def _timed(record: Record) -> tuple[pa.Table, pa.Table]:
-    """Return operations and commits of the last attempt that wrote objects: no time lies between.
-
-    All of them, for a run of one attempt.
-    """
-    operations, commits = record.operations, commits_table(record.shards)
-    until = None
-    for began in reversed(record.began[1:]):
-        own, puts = _within(operations, "start", began, until), "put"
-        if pc.any(pc.equal(own["kind"], puts)).as_py():
-            return own, _within(commits, "end", began, until)
-        until = began
-    return _within(operations, "start", 0, until), _within(commits, "end", 0, until)
+    """Return the operations and commits that times and rates are made of."""
+    commits = commits_table(record.shards) if record.commits is None else record.commits
+    return operations.timed(record.operations), commits
 
 
-def _within(table: pa.Table, column: str, low_ns: int, high_ns: int | None) -> pa.Table:
-    """Return the rows from one moment on, and before the other one."""
-    if not low_ns and high_ns is None:
-        return table
-    at = table[column].cast(pa.int64())
-    inside = pc.greater_equal(at, low_ns)
-    return table.filter(inside if high_ns is None else pc.and_(inside, pc.less(at, high_ns)))
+def _is_timed(record: Record) -> bool:
+    """Return True if objects were written at times that are known."""
+    return record.operations is not None and _has_puts(operations.timed(record.operations))
 
 
-def _store_figures(
-    operations: pa.Table, timed: pa.Table, commits: pa.Table
-) -> dict[str, float | None]:
+def _has_puts(table: pa.Table) -> bool:
+    return bool(pc.any(pc.equal(table["kind"], "put")).as_py())
+
+
+def _store_figures(made: pa.Table, timed: pa.Table, commits: pa.Table) -> dict[str, float | None]:
     """Return figures of the raw operations. Latency counts from the intended start, in seconds.
 
-    timed: those that times and rates are made of. commits: likewise.
+    made: all operations. timed: those that times and rates are made of. commits: likewise.
     """
-    written = operations.filter(
-        pc.and_(pc.equal(operations["kind"], "put"), pc.equal(operations["outcome"], "ok"))
-    )
-    failed = pc.is_in(operations["outcome"], value_set=pa.array(["unavailable", "refused"]))
+    written = made.filter(pc.and_(pc.equal(made["kind"], "put"), pc.equal(made["outcome"], "ok")))
+    failed = pc.is_in(made["outcome"], value_set=pa.array(["unavailable", "refused"]))
     figures: dict[str, float | None] = {
         "objects.written": written.num_rows,
         "bytes.written": pc.sum(written["bytes"]).as_py() or 0,
-        "store.requests": operations.num_rows,
+        "store.requests": made.num_rows,
         "store.errors": pc.sum(failed).as_py() or 0,
     }
     rates = throughput.mean_rates(timed, commits)
-    if rates is not None:
+    if rates is not None and _has_puts(timed):
         figures |= {
             "throughput.rows_per_s": rates.rows_per_s,
             "throughput.objects_per_s": rates.objects_per_s,

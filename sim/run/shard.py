@@ -15,6 +15,7 @@ import glob
 import resource
 import time
 from collections.abc import Callable, Generator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import simpy
 from pipeline.config import NodeConfig
 from pipeline.ports import ObjectStore
 from pipeline.retry import Operation, Retrying
+from pipeline.settings import Settings
 from pipeline.store import S3ObjectStore
 from pipeline.under_way import Pool
 from sim.chaos.faults import FaultPoint
@@ -34,7 +36,7 @@ from sim.measure.timeline import Span
 from sim.model.clock import flush_samples
 from sim.model.farm import FarmModel
 from sim.model.recording.nodefile import NodeWriter
-from sim.run import finished, operations, truth
+from sim.run import finished, fired_log, operations, truth
 from sim.run.activity import Activities
 from sim.run.earlier_attempt import Continued, recorded
 from sim.run.farm_nodes import FarmNodes
@@ -221,6 +223,10 @@ def _configs(plan: ShardPlan) -> list[NodeConfig]:
     )
 
 
+def _store(plan: ShardPlan, settings: Settings | None) -> ObjectStore:
+    return FolderStore(plan.lake_dir) if plan.lake_dir else S3ObjectStore(settings, plan.timeout_s)
+
+
 def _continued(
     plan: ShardPlan, store: ObjectStore, silent: ObjectStore, record: Callable[[Operation], None]
 ) -> Continued | None:
@@ -236,7 +242,8 @@ def _continued(
         if table is None:
             return None
         earlier = recorded(table)
-    found = Continued(store, silent, _configs(plan), earlier, record)
+    faultless = Retrying(_store(plan, plan.upstream))
+    found = Continued(store, silent, faultless, _configs(plan), earlier, record)
     found.look()
     return found
 
@@ -264,11 +271,10 @@ def run_shard(
     written in any case.
     """
     recorder = Recorder(plan.run_dir, plan.part.name)
+    inject = partial(_log_and_report, plan.run_dir, fired) if plan.resumable else fired
     begun = time.perf_counter()
     sleep = (lambda seconds: time.sleep(seconds * PROXIED_WAIT)) if plan.proxied else time.sleep
-    bare = (
-        FolderStore(plan.lake_dir) if plan.lake_dir else S3ObjectStore(plan.store, plan.timeout_s)
-    )
+    bare = _store(plan, plan.store)
     store: ObjectStore = Retrying(bare, recorder.append, sleep=sleep)
     result = ShardResult(
         plan.part.farm.farm_id, plan.part.name, plan.part.farm.region, plan.part.turbine_ids
@@ -277,10 +283,12 @@ def run_shard(
     try:
         silent = Retrying(bare, sleep=sleep)
         continued = _continued(plan, store, silent, recorder.append)
+        if continued is not None and not plan.resumed:
+            result.taken_over = sum(1 for last_id in continued.durable.values() if last_id)
         written = Written(continued or store)
         seen = written if plan.early else continued or store
         shard = _Shard(
-            plan, result, seen, progress, stopped, fired, sleep, Activities(spent), continued
+            plan, result, seen, progress, stopped, inject, sleep, Activities(spent), continued
         )
         shard.run()
         done = not result.undelivered
@@ -296,6 +304,11 @@ def run_shard(
     if done and plan.resumable:
         finished.write(plan.run_dir, result)
     return result
+
+
+def _log_and_report(run_dir: Path, fired: Fired, point: FaultPoint) -> None:
+    fired_log.note(run_dir, point)
+    fired(point)
 
 
 def _memory_peak_bytes() -> int:

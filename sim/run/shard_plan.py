@@ -25,6 +25,7 @@ class ShardPlan:
     """One shard's task. Picklable.
 
     store: settings of the S3 client; None where `lake_dir` is set.
+    upstream: the same without a fault proxy.
     lake_dir: the lake as a folder of files.
     compact: one object per farm, stage and hour (`sim.run.compact`).
     early: the oracle judges the shard as soon as it is done.
@@ -46,6 +47,7 @@ class ShardPlan:
     data_faults: tuple[DataFault, ...]
     run_dir: Path
     store: Settings | None = None
+    upstream: Settings | None = None
     lake_dir: Path | None = None
     compact: bool = False
     early: bool = False
@@ -90,6 +92,7 @@ def shard_plans(
             events=scenario.events,
             run_dir=run_dir,
             store=_client_settings(store, proxy),
+            upstream=_client_settings(store, None),
             lake_dir=store.folder,
             compact=compact,
             early=early,

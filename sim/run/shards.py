@@ -31,6 +31,7 @@ from sim.chaos.faults import KILL, FaultPoint, InjectionCounts, fault_point
 from sim.check.share import ShareVerdict
 from sim.errors import StoreGone, WorkerDied
 from sim.measure.timeline import Span
+from sim.run import fired_log
 from sim.run.activity import Activities
 from sim.run.early import EarlyOracle, JudgeTask
 from sim.run.record import ShardResult
@@ -218,6 +219,7 @@ class _WorkerPool:
         if worker.killed:
             self._replace(worker)
         if worker.ended_by_kill():
+            fired_log.note(worker.plan.run_dir, fault_point(KILL))
             self._injections.by_point[fault_point(KILL)] += 1
             self._waiting.append(worker.resumed_plan())
             return worker.made, worker.delivered

@@ -7,7 +7,6 @@ import sys
 from typing import Final
 
 from sim.errors import TargetError
-from sim.folder_lock import owned
 from sim.store.home import HOME, IS_CHECKOUT, REPOSITORY
 
 PYTHON = HOME / "venv" / "bin" / "python"
@@ -32,13 +31,11 @@ def is_installed() -> bool:
 
 
 def install() -> None:
-    """Install LocalStack's environment into HOME, from the package index. Raises TargetError."""
-    lock = HOME / "installing"
-    lock.mkdir(parents=True, exist_ok=True)
-    with owned(lock, wait=True):
-        if is_installed():
-            return  # another process was faster
-        done = subprocess.run([sys.executable, "-I", str(INSTALLER), str(HOME)], check=False)
+    """Install LocalStack's environment into HOME, from the package index. Raises TargetError.
+
+    Installers wait for each other, and the second one has nothing left to do.
+    """
+    done = subprocess.run([sys.executable, "-I", str(INSTALLER), str(HOME)], check=False)
     if done.returncode:
         fix = f"name another store with --endpoint-url URL, or try again: {COMMAND}"
         raise TargetError(f"{HOME}: LocalStack could not be installed, see above; {fix}")

@@ -24,6 +24,7 @@ from pipeline import lake, ports, settings
 from pipeline.retry import Retrying
 from pipeline.settings import Settings, SettingsError
 from pipeline.store import S3ObjectStore
+from sim.chaos.choice import Note
 from sim.chaos.faults import KINDS, Fault
 from sim.chaos.proxy import FaultProxy, address
 from sim.check import LakeReader
@@ -231,14 +232,22 @@ def require_proxy_possible(options: Options, faults: Sequence[Fault]) -> None:
 
 
 @contextmanager
-def fault_proxy(target: Target, seed: int, faults: Sequence[Fault]) -> Iterator[FaultProxy | None]:
-    """Run the fault proxy in front of a target; None if no fault needs it. Raises TargetError."""
+def fault_proxy(
+    target: Target,
+    seed: int,
+    faults: Sequence[Fault],
+    note: Note = lambda point, times: None,
+) -> Iterator[FaultProxy | None]:
+    """Run the fault proxy in front of a target; None if no fault needs it.
+
+    note: see `Note`. Raises TargetError.
+    """
     wire = _of_the_wire(faults)
     if not wire:
         yield None
         return
     try:
-        with FaultProxy(target.endpoint_url, seed, wire) as proxy:
+        with FaultProxy(target.endpoint_url, seed, wire, note) as proxy:
             yield proxy
     except (ValueError, TimeoutError) as error:
         text = f"{error}" or "a late commit was not made in time"

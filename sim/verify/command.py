@@ -20,9 +20,10 @@ from sim import run_directory
 from sim.check import LakeReader, Verdict
 from sim.errors import ENVIRONMENT, DirectoryError, ScenarioError, TargetError, reason
 from sim.fleet.part import FarmPart
+from sim.output_file import require_replaceable
 from sim.report.progress import RunProgress
 from sim.report.verify_terminal import print_verified
-from sim.report.write import write_verify
+from sim.report.write import VERIFY_MARKS, write_verify
 from sim.run_directory import SCENARIO_FILE, is_run
 from sim.scenario import Scenario
 from sim.scenario import load as load_scenario
@@ -152,6 +153,8 @@ def writable(folder: Path, named: bool) -> Iterator[None]:
         try:
             if named:
                 folder.mkdir(parents=True, exist_ok=True)
+                for name, mark in VERIFY_MARKS.items():
+                    require_replaceable(folder / name, mark, "--report DIR")
             stack.enter_context(run_directory.locked(folder))
         except OSError as error:
             raise _unwritable(folder, error) from error

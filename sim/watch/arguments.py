@@ -9,6 +9,8 @@ import argparse
 from pathlib import Path
 from typing import Final
 
+from sim.output_file import overwrite_argument
+
 ANY_PORT: Final = 0
 """A free port, chosen by the operating system."""
 
@@ -35,6 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write a Grafana dashboard over the metrics; without DIR, do nothing else",
     )
+    overwrite_argument(parser, "a FILE that windfleet did not write")
     parser.add_argument("--socket", type=int, help=argparse.SUPPRESS)
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sim.errors import ENVIRONMENT, PASS, DirectoryError, reason
+from sim.output_file import require_replaceable
 from sim.watch import grafana
 from sim.watch.document import document
 from sim.watch.metrics import CONTENT_TYPE, exposition
@@ -40,6 +41,7 @@ def watch(args: argparse.Namespace, console: Console) -> int:
     Raises DirectoryError, TargetError, and KeyboardInterrupt while the run is not over.
     """
     if args.grafana is not None:
+        require_replaceable(args.grafana, grafana.MARK, "--grafana FILE", args.overwrite)
         _write_dashboard(args.grafana, console)
         if args.run is None:
             return PASS

@@ -12,6 +12,9 @@ from typing import Any, Final
 INTERVAL: Final = "$__rate_interval"
 """Grafana's own variable: four scrapes at least."""
 _WIDTH, _HEIGHT = 12, 8
+_UID: Final = "windfleet-watch"
+MARK: Final = f'"uid": "{_UID}"'
+"""Shows that a file is such a dashboard."""
 _SOURCE: Final = {"type": "prometheus", "uid": "${source}"}
 _RANKS: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
@@ -151,7 +154,7 @@ def dashboard() -> str:
     """Return the dashboard as JSON."""
     made = {
         "title": "windfleet",
-        "uid": "windfleet-watch",
+        "uid": _UID,
         "tags": ["windfleet"],
         "timezone": "utc",
         "schemaVersion": 39,

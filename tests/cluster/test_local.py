@@ -94,10 +94,13 @@ def test_a_worker_is_killed_and_the_result_is_that_of_one_process(
         "one part began twice, and not the one that ended"
     )
     found = clusters.counted(runs.result(tmp_path / "out"))
-    # The second attempt does not write the objects of the first again.
+    died = rf"part {other}: the worker tcp://127.0.0.1:\d+ died; it ran again on tcp://"
+    assert re.search(died, done.out)
+    assert any(re.match(died, note) for note in runs.result(tmp_path / "out")["notes"])
+    # The second attempt does not write the objects of the first again, and all count once.
     assert clusters.of_lake(found) == clusters.of_lake(want)
-    written = (each["figures"]["objects.written"]["value"] for each in (found, want))
-    assert next(written) < next(written)
+    names = ("objects.written", "bytes.written", "store.requests")
+    assert [found["figures"][name] for name in names] == [want["figures"][name] for name in names]
     back = [path for path in (tmp_path / "out" / "parts").rglob("*") if path.is_file()]
     assert len(back) == 2 * 5
     assert sum(path.stat().st_size for path in back) < 200_000

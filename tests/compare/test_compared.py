@@ -9,6 +9,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from sim.compare import terminal
@@ -18,9 +21,12 @@ from sim.compare.markdown import markdown
 from sim.compare.page import axis
 from sim.console import SafeConsole
 from sim.errors import INVALID, LAKE_WRONG, PASS, THRESHOLD, UNKNOWN
+from sim.measure.operations import OPERATIONS_FILE, TIMED
 from sim.measure.slowdown import LIMIT
+from sim.report import html
 from tests.support import runs
 from tests.support.browser import Page
+from tests.support.report_samples import operations
 from tests.support.run_folders import folder, sample, with_digest
 
 
@@ -66,6 +72,42 @@ def test_short_runs_are_judged_by_counts_and_lake(tmp_path: Path) -> None:
     assert not any(each.interval for each in found.rows)
     assert "Speed was not compared" in found.sentences[-1]
     assert "counts and modelled figures are the same" in found.sentences[0]
+
+
+def test_a_limit_that_can_judge_no_speed_does_not_pass(tmp_path: Path) -> None:
+    """As a gate in CI: it must not be green because the runs were too short."""
+    short = [folder(tmp_path / name, sample(short=True), short=True) for name in ("a", "b")]
+    ended = runs.inside("compare", *short, "--limit", "20%")
+    assert ended.code == UNKNOWN
+    assert "Not decided: the limit of 20 % could judge no speed." in ended.out
+    assert "the runs are too short, or have no records; repeat each" in ended.out
+    assert runs.inside("compare", *short).code == PASS
+    long = [folder(tmp_path / name, sample()) for name in ("c", "d")]
+    assert runs.inside("compare", *long, "--limit", "20%").code == PASS
+
+
+def test_what_an_earlier_attempt_recorded_is_no_part_of_the_latency(tmp_path: Path) -> None:
+    """The new side was resumed: its first attempt ended a day before, at a busy store."""
+    places = [folder(tmp_path / name, sample()) for name in ("base", "new")]
+    path = places[1] / OPERATIONS_FILE
+    own = pq.read_table(path)
+    own = own.append_column(TIMED, pa.array([True] * own.num_rows))
+    moved = dict(zip(own.column_names, own.columns, strict=True))
+    day = pa.scalar(86_400_000_000_000, pa.duration("ns"))
+    for name in ("intended_start", "start", "end"):
+        moved[name] = pc.subtract(moved[name], day)
+    moved["intended_start"] = pc.subtract(moved["intended_start"], day)
+    earlier = pa.table(moved | {TIMED: pa.array([False] * own.num_rows)})
+    with path.open("wb") as file:
+        pq.write_table(pa.concat_tables([earlier, own]), file)
+    found = compared([places[0]], [places[1]], LIMIT)
+    one = row(found, "latency.put.p50")
+    assert (one.change, one.interval) == ("unchanged", "95 % interval")
+    assert found.exit_code == PASS
+    report = runs.inside("report", places[1])
+    assert report.code == PASS
+    page = (places[1] / "report.html").read_text()
+    assert page == html.render(sample(), operations())
 
 
 def test_without_a_lake_or_speed_nothing_is_known(tmp_path: Path) -> None:

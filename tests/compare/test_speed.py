@@ -260,8 +260,8 @@ def test_bad_arguments(
 def test_different_gateways_of_localstack_are_named(tmp_path: Path) -> None:
     of = scenario(tmp_path)
     engine = QueueEngine(capacity_per_s=30, think_s=0.03, errors=0.0)
-    kinds = ("short", "stock", "not ours")
-    stores = [{"store": "a", **({} if kind == "not ours" else {"gateway": kind})} for kind in kinds]
+    kinds = ("short", "stock", "none, another store")
+    stores = [{"store": "a", **({} if "none" in kind else {"gateway": kind})} for kind in kinds]
     made_runs = {
         kind: made(tmp_path / kind, of, engine, store)
         for kind, store in zip(kinds, stores, strict=True)

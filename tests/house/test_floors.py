@@ -75,6 +75,7 @@ SIM: tuple[set[str], ...] = (
         "yamlfile",
     },
     {"errors"},
+    {"output_file"},
     {"chaos", "fleet", "measure"},
     {"load_schedule", "model"},
     {"scenario"},

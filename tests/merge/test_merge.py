@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
@@ -16,6 +18,7 @@ from rich.console import Console
 from pipeline import lake
 from sim.check import LakeReader
 from sim.errors import LAKE_WRONG, PASS, DirectoryError, PartError
+from sim.measure.operations import marked
 from sim.merge.command import MergeOptions, merge
 from sim.run import part_file
 from sim.run.command import RunOptions, run
@@ -101,7 +104,46 @@ def test_latencies_come_from_all_operations(made: Path) -> None:
     figure = "store.requests"
     assert found["figures"][figure]["value"] == sum(p["figures"][figure]["value"] for p in parts)
     assert found["environment"]["parts"] == str(PARTS)
-    assert (made / "merged" / "report.html").stat().st_size > 10_000
+    page = (made / "merged" / "report.html").read_text()
+    assert f"<dd>{PARTS}</dd>" in page
+    assert "Each part ran at its own time on its own machine" in page
+    assert "Wall time of this machine" not in page
+
+
+def test_a_quiet_merge_prints_the_verdict_in_one_line(made: Path, tmp_path: Path) -> None:
+    ended = runs.inside("merge", *directories(made), "--out", tmp_path / "merged", "--quiet")
+    assert ended.code == PASS, ended.text
+    (line,) = ended.out.splitlines()
+    assert line.startswith("PASS")
+    assert ended.err == ""
+
+
+def test_times_of_a_resumed_part_are_those_of_its_last_attempt(made: Path, tmp_path: Path) -> None:
+    """The second part was interrupted a day before it went on."""
+    day = 86_400_000_000_000
+    shutil.copytree(made / "part-2", tmp_path / "part-2")
+    path = tmp_path / "part-2" / "operations.parquet"
+    own = pq.read_table(path)
+    began = min(own["start"].cast("int64").to_pylist()) - 1
+    columns = {name: own[name] for name in own.column_names}
+    for name in ("intended_start", "start", "end"):
+        columns[name] = pc.subtract(columns[name], pa.scalar(day, pa.duration("ns")))
+    table = marked(pa.concat_tables([pa.table(columns), own]), [began - day, began])
+    with path.open("wb") as file:
+        pq.write_table(table, file)
+    note = "resumed: this was attempt 2"
+    edited(lambda raw: raw.update(began=[began - day, began], notes=[note]))(tmp_path)
+    edited(lambda raw: raw["shards"][0]["commits"].append([began - day + 1, 1000]))(tmp_path)
+
+    want = merged(made, directories(made))
+    found = merged(made, [made / "part-1", tmp_path / "part-2", made / "part-3"])
+    names = ("throughput.rows_per_s", "throughput.objects_per_s", "latency.put.p99")
+    assert [found["figures"][name] for name in names] == [want["figures"][name] for name in names]
+    assert found["figures"]["store.requests"]["value"] == (
+        want["figures"]["store.requests"]["value"] + own.num_rows
+    )
+    assert found["throughput"] == want["throughput"]
+    assert found["notes"] == [f"part 2 of 3: {note}"]
 
 
 def test_a_part_says_that_it_is_one_and_judges_no_expectation(made: Path) -> None:
@@ -109,7 +151,9 @@ def test_a_part_says_that_it_is_one_and_judges_no_expectation(made: Path) -> Non
     assert part["run"]["part"] == "part 2 of 3"
     assert not (made / "part-2" / "report.html").exists()
     assert runs.inside("report", made / "part-2").code == PASS
-    assert "<dd>part 2 of 3</dd>" in (made / "part-2" / "report.html").read_text()
+    page = (made / "part-2" / "report.html").read_text()
+    assert "<dd>part 2 of 3</dd>" in page
+    assert "hold for the whole run: windfleet merge judges them" in page
     assert part["run"]["turbines"] == 3
     assert part["expectations"] == []
     assert part["verdict"] == "pass"
@@ -353,10 +397,14 @@ def test_parts_in_one_lake_judge_their_own_objects(shared: Path) -> None:
     found, want = runs.result(shared / "m"), runs.result(shared / "whole")
     assert found["lake"] == want["lake"]
     assert found["completeness"] == want["completeness"]
-    # The lake held all that part 3 had to write.
-    again = runs.result(shared / "shared-3")["figures"]
-    assert again["objects.written"]["value"] == 0
-    assert again["rows.ingested"]["value"] > 0
+    # The lake held all that part 3 had to write: it counts once, and has no times.
+    again, once = (runs.result(shared / name) for name in ("shared-3", "part-3"))
+    for name in ("objects.written", "bytes.written", "store.requests", "cost.per_day"):
+        assert again["figures"][name] == once["figures"][name], name
+    assert not {"latency.put.p99", "throughput.rows_per_s"} & again["figures"].keys()
+    (note,) = again["notes"]
+    assert "what an earlier attempt delivered from 3 nodes; its record is lost" in note
+    assert found["notes"] == [f"part 3 of 3: {note}"]
 
 
 def test_a_foreign_object_of_one_lake_counts_once(shared: Path, localstack: str) -> None:
@@ -386,3 +434,20 @@ def test_an_emptied_lake_would_lose_other_parts(made: Path, localstack: str) -> 
     )
     assert done.code == 2
     assert "objects of other parts" in done.text
+
+
+def test_objects_of_an_attempt_that_delivered_no_batch_are_named(
+    made: Path, tmp_path: Path, clean_lake: str
+) -> None:
+    """The first attempt died before any node had a checkpoint: nothing else shows it."""
+    scenario = load(made / "tiny.yaml")
+    store = Options(endpoint_url=clean_lake, shared=True)
+    options = RunOptions(tmp_path / "one", 1, store, shard=PartIndex(3, PARTS))
+    key = "ingestion/year=2024/month=01/day=15/hour=00"
+    source = next((made / "lake-part-3").glob(f"*-ingestion/{key}/*.parquet"))
+    lake.client(clean_lake).put_object(
+        Bucket="expanso-databricks-ingestion", Key=f"{key}/{source.name}", Body=source.read_bytes()
+    )
+    assert run(scenario, options, CONSOLE) == PASS
+    (note,) = runs.result(tmp_path / "one")["notes"]
+    assert note.startswith("the lake held 1 object of an earlier attempt")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sim.cli import main
+from sim.cli import main, of_one
 from sim.compare.command import compared
 from sim.errors import (
     ENVIRONMENT,
@@ -116,6 +116,13 @@ def test_an_error_shows_the_runs_before_it(
     with pytest.raises(StoreGone):
         repeat(2, tmp_path, False, "text", one)
     assert f"{tmp_path / '1'}  PASS" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("options", ["--repeat 3 --out runs/x", "--repeat=3 --out=runs/x"])
+def test_a_run_of_a_series_is_replayed_alone(options: str) -> None:
+    replay = f"windfleet run small {options} --set 'name=a b' --overwrite"
+    want = "windfleet run small --set 'name=a b' --overwrite --out runs/x/2"
+    assert of_one(replay, Path("runs/x/2")) == want
 
 
 def test_series_are_not_mixed(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from sim.load.phase import REQUESTS, RESOURCES
 from sim.measure.bottleneck import Limit
 from sim.measure.operations import OPERATIONS_FILE
 from sim.measure.operations import SCHEMA as OPERATIONS
+from sim.report import forms, html
 from sim.report import result as results
 from sim.report.load.charts import lanes
 from sim.report.load.page import counted_lanes, kinds, render_load, sentence
@@ -95,6 +96,16 @@ def test_a_disturbed_test_is_reported_first(run_dir: Path) -> None:
     busy = replace(first, figures=first.figures | {"cpu.idle": 0.1, "cpu.others": 0.7})
     words = sentence(replace(found, load=replace(found.load, phases=(busy, *rest))))
     assert f"disturbed the test in 1 of {1 + len(rest)} phases: repeat it on a quiet" in words
+
+
+def test_other_forms_speak_of_the_load_and_of_no_rows(run_dir: Path) -> None:
+    """One line, Markdown and the lines of a series."""
+    found = read(run_dir)
+    said = html.sentence(found)
+    assert said == sentence(found)
+    assert "rows is where it must be" not in said
+    assert forms.markdown(found, run_dir / HTML_FILE).splitlines()[2] == said
+    assert "| Achieved | " in forms.markdown(found, run_dir / HTML_FILE)
 
 
 def test_the_result_comes_back_as_it_was(run_dir: Path) -> None:

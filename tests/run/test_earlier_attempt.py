@@ -18,22 +18,27 @@ from sim.run.shard import run_shard
 from sim.run.shard_plan import shard_plans
 from sim.scenario import load
 from sim.store.folder import make
-from sim.store.target import Target
+from sim.store.target import Target, fault_proxy
 from tests.support import runs
 
 
 def attempt(
-    folder: Path, name: str, lake: Path, stopped: Callable[[], bool] = lambda: False
+    folder: Path,
+    name: str,
+    lake: Path | str,
+    stopped: Callable[[], bool] = lambda: False,
+    faults: str = "",
 ) -> ShardResult:
     """Run the farm with most turbines into a lake. stopped: ends the attempt."""
-    scenario = load(runs.scenario(folder))
+    scenario = load(runs.scenario(folder, runs.SCENARIO + faults))
     run_dir = folder / name
     (run_dir / "nodes").mkdir(parents=True)
-    store = Target(folder=lake)
+    store = Target(lake) if isinstance(lake, str) else Target(folder=lake)
     whole = part_of(scenario.fleet)
-    plans = shard_plans(scenario, whole, 1, store, None, run_dir, False, shared=True)
-    plan = max(plans, key=lambda plan: plan.part.turbines)
-    return run_shard(plan, lambda made, delivered: None, stopped, lambda way: None)
+    with fault_proxy(store, scenario.seed, scenario.faults) as proxy:
+        plans = shard_plans(scenario, whole, 1, store, proxy, run_dir, False, shared=True)
+        plan = max(plans, key=lambda plan: plan.part.turbines)
+        return run_shard(plan, lambda made, delivered: None, stopped, lambda way: None)
 
 
 def new_lake(folder: Path, name: str) -> Path:
@@ -77,3 +82,15 @@ def test_an_attempt_after_a_whole_one_changes_nothing(
 ) -> None:
     assert attempt(tmp_path, "again", tmp_path / "clean-lake").undelivered == {}
     assert objects(tmp_path / "clean-lake") == clean
+
+
+def test_an_outage_at_the_beginning_does_not_keep_the_second_attempt_out(
+    clean_lake: str, tmp_path: Path
+) -> None:
+    """No fault may strike the attempt's own look at the lake, which is no call of a node."""
+    faults = "faults: [{kind: store.outage, from: 0s, for: 90s}]\n"
+    calls = count()
+    attempt(tmp_path, "first", clean_lake, lambda: next(calls) > 14, faults)
+    second = attempt(tmp_path, "second", clean_lake, faults=faults)
+    assert (second.error, second.undelivered) == (None, {})
+    assert second.rows

@@ -103,7 +103,7 @@ def test_cores_memory_and_disk_bound_the_parts_of_a_machine(
     hour: Scenario, machine: Machine, held: int
 ) -> None:
     need = replace(need_of(hour), memory_bytes=2 * GIB, disk_bytes=GIB)
-    assert parts_at_once(need, machine) == held
+    assert parts_at_once(need, machine)[0] == held
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,8 @@ def test_a_plan_says_what_a_machine_holds() -> None:
     done = runs.inside("plan", path, "--parts", 16, "--cores", 64, "--memory", "256GiB")
     assert done.code in (0, 3), "the disk of this machine decides"
     assert "part 1 of 16: 8,035,200 rows" in done.out
-    assert re.search(r"64 cores and 256.0 GiB of memory hold \d+ such parts at once", done.out)
+    held = r"64 cores and 256.0 GiB of memory hold (1 such part|\d\d+ such parts) at once: the"
+    assert re.search(held, done.out)
     small = runs.inside("plan", path, "--memory", "100MB")
     assert small.code == 3
     assert "the machine has 95.4 MiB" in small.text

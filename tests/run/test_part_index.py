@@ -42,8 +42,9 @@ def test_the_index_is_counted_from_1(
 @pytest.mark.parametrize(
     ("text", "environment", "names"),
     [
-        ("0/16", {}, ["part 0 of 16", "count from 1"]),
+        ("0/16", {}, ["there is no part 0 of 16", "1/16 to 16/16"]),
         ("17/16", {}, ["part 17 of 16"]),
+        ("1/0", {}, ["one part at least"]),
         ("3", {}, ["3/16, auto or auto/16"]),
         ("3/", {}, ["3/16"]),
         ("-1/4", {}, ["3/16"]),

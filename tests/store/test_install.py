@@ -6,9 +6,12 @@ real installation is that of `make localstack`, which every test with a server n
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import os
+import signal
 import sys
+import time
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -83,6 +86,8 @@ def test_uv_fetches_one_where_there_is_none(
     """uv is feigned: it makes the Python that it is asked for, and records its variables."""
     home = tmp_path / "home"
     uv = feigned(home / "uv" / "bin" / "uv", "")
+    monkeypatch.setattr(install, "environment", lambda target, *_: asked_for.append(target))
+    asked_for: list[Path] = []
     uv.write_text(
         '#!/bin/sh\n/bin/echo "$* $UV_PYTHON_INSTALL_DIR $UV_NO_CONFIG [$UV_DEFAULT_INDEX]"'
         ' > "$UV_PYTHON_INSTALL_DIR/../asked"\n'
@@ -92,12 +97,17 @@ def test_uv_fetches_one_where_there_is_none(
     assert install.fetched(home) == str(home / "pythons" / "cpython-3.13.9" / "bin" / "python3")
     asked = (home / "asked").read_text().strip()
     assert asked == f"python install --no-bin 3.13 {home}/pythons 1 []"
+    assert asked_for == [home / "uv"]
 
 
 def test_a_failure_is_one_message_and_3(
-    capfd: pytest.CaptureFixture[str], install: ModuleType, tmp_path: Path
+    capfd: pytest.CaptureFixture[str],
+    install: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     home = tmp_path / "home"
+    monkeypatch.setattr(install, "environment", lambda *_: None)
     uv = feigned(home / "uv" / "bin" / "uv", "")
     uv.write_text("#!/bin/sh\necho offline >&2\nexit 2\n")
     assert install.main() == 3
@@ -107,3 +117,94 @@ def test_a_failure_is_one_message_and_3(
     assert "uv cannot fetch Python 3.13 (exit code 2" in err
     assert "Traceback" not in err
     assert not (home / "venv").exists()
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    """A lock of one package, as the installer reads it."""
+    path = tmp_path / "lock.txt"
+    path.write_text("one==1\n")
+    return path
+
+
+def feign_pip(install: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Let the installer's commands make a venv with one script. Return the commands so far."""
+    commands: list[list[str]] = []
+
+    def run(command: list[object], failure: str, variables: object = None) -> None:
+        commands.append([str(word) for word in command])
+        if "venv" in commands[-1]:
+            folder = Path(commands[-1][-1])
+            feigned(folder / "bin" / "python", "3.12")
+            (folder / "pyvenv.cfg").write_text(f"command = python -m venv {folder}\n")
+        else:
+            if "broken" in Path(commands[-1][-1]).read_text():
+                raise install.InstallError(failure)
+            folder = Path(commands[-1][0]).parent.parent
+            (folder / "bin" / "tool").write_text(f"#!{folder}/bin/python\n")
+
+    monkeypatch.setattr(install, "run", run)
+    return commands
+
+
+def test_an_environment_gets_its_place_when_it_is_whole(
+    install: ModuleType, tmp_path: Path, lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = feign_pip(install, monkeypatch)
+    target = tmp_path / "home" / "venv"
+    left = feigned(tmp_path / "home" / ".venv-killed" / "bin" / "python", "3.12").parents[1]
+    python = str(feigned(tmp_path / "bin" / "python3.12", "3.12"))
+
+    def finish(folder: Path) -> None:
+        assert not target.exists()
+        assert not left.exists(), "what a killed installer left"
+
+    install.environment(target, python, lock, "it", finish)
+    assert (target / "bin" / "tool").read_text() == f"#!{target}/bin/python\n"
+    assert str(target.parent / ".venv-") not in (target / "pyvenv.cfg").read_text()
+    assert "--require-hashes" in commands[1]
+    assert [path.name for path in target.parent.iterdir()] == ["venv"]
+
+    install.environment(target, python, lock, "it")
+    assert len(commands) == 2, "the same is there already"
+
+    lock.write_text("broken==1\n")
+    with pytest.raises(install.InstallError):
+        install.environment(target, python, lock, "it")
+    assert (target / install.STAMP).exists(), "the old one is there, whole"
+    lock.write_text("two==1\n")
+    install.environment(target, python, lock, "it")
+    assert len(commands) == 6
+    assert [path.name for path in target.parent.iterdir()] == ["venv"]
+
+
+def test_uv_is_one_version_by_its_hashes() -> None:
+    text = (ROOT / "localstack" / "locks" / "uv.txt").read_text()
+    packages = [line for line in text.splitlines() if line and line[0] not in "# "]
+    assert len(packages) == 1
+    assert packages[0].startswith("uv==")
+    assert "--hash=sha256:" in text
+    assert "://" not in text
+
+
+def test_a_killed_installer_keeps_its_lock_until_its_programs_end(
+    install: ModuleType, tmp_path: Path
+) -> None:
+    home, pid = tmp_path / "home", tmp_path / "pid"
+    if (child := os.fork()) == 0:
+        with install.alone(home):
+            install.run(["/bin/sh", "-c", f"echo $$ > {pid}; exec /bin/sleep 60"], "")
+        os._exit(1)
+    give_up = time.monotonic() + 30
+    while not (pid.exists() and pid.read_text()):
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    with (home / install.LOCK_FILE).open() as file:
+        try:
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.kill(int(pid.read_text()), signal.SIGKILL)
+        fcntl.flock(file, fcntl.LOCK_EX)
