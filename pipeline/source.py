@@ -25,12 +25,14 @@ lower ids than those in the lake.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import adbc_driver_sqlite.dbapi as adbc
+import adbc_driver_sqlite as adbc
 import pyarrow as pa
+from adbc_driver_manager import AdbcConnection, AdbcStatement
 from adbc_driver_manager import Error as AdbcError
 
 from pipeline import database, rescue
@@ -95,13 +97,13 @@ def read(
     lock_wait_s: longest wait for a lock. Raises SourceError.
     """
     try:
-        with adbc.connect(database.uri(path)) as connection:
+        with _connected(database.uri(path)) as connection:
             return _read(path, connection, after_id, limit, anchor_us)
     except _FAILURES:
         check(path, lock_wait_s)
     with database.readable(path, lock_wait_s) as file_uri:
         try:
-            with adbc.connect(file_uri) as connection:
+            with _connected(file_uri) as connection:
                 _first_row(connection, f"PRAGMA busy_timeout = {round(lock_wait_s * 1000)}")
                 return _read(path, connection, after_id, limit, anchor_us)
         except _FAILURES as error:
@@ -110,7 +112,7 @@ def read(
 
 
 def _read(
-    path: Path, connection: adbc.Connection, after_id: int, limit: int, anchor_us: int | None
+    path: Path, connection: AdbcConnection, after_id: int, limit: int, anchor_us: int | None
 ) -> pa.Table:
     """Return the rows of one moment: a connection is one transaction.
 
@@ -130,7 +132,7 @@ def _read(
 
 
 def _has_no_new_rows(
-    path: Path, connection: adbc.Connection, after_id: int, anchor_us: int | None
+    path: Path, connection: AdbcConnection, after_id: int, anchor_us: int | None
 ) -> bool:
     """Return True if the file ends at the last row in the lake, as in most polls. Cheap.
 
@@ -162,15 +164,38 @@ def _check_id_counts(path: Path, counts: Sequence[int]) -> None:
         raise SourceError(f"{shown(path)}: {problem}")
 
 
-def _first_row(connection: adbc.Connection, sql: str) -> list[Any]:
+@contextmanager
+def _connected(uri: str) -> Iterator[AdbcConnection]:
+    """Yield a connection: one transaction. ADBC's `dbapi` would import polars if it is there."""
+    with adbc.connect(uri) as opened, AdbcConnection(opened) as connection:
+        connection.set_autocommit(False)
+        yield connection
+
+
+def _fetched(
+    connection: AdbcConnection, sql: str, parameters: Sequence[str] = (), batch_rows: int = 1
+) -> pa.Table:
+    """Return the result of a query. Its types are inferred from the first `batch_rows` rows."""
+    with AdbcStatement(connection) as statement:
+        statement.set_options(**{adbc.StatementOptions.BATCH_ROWS.value: str(batch_rows)})
+        statement.set_sql_query(sql)
+        if parameters:
+            statement.prepare()
+            names = [str(i) for i in range(len(parameters))]
+            statement.bind(pa.record_batch([[each] for each in parameters], names=names))
+        stream, _ = statement.execute_query()
+        with pa.RecordBatchReader.from_stream(stream) as reader:
+            table: pa.Table = reader.read_all()
+        return table
+
+
+def _first_row(connection: AdbcConnection, sql: str) -> list[Any]:
     """Return the first row of a query's result."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql)
-        return [column[0].as_py() for column in cursor.fetch_arrow_table().columns]
+    return [column[0].as_py() for column in _fetched(connection, sql).columns]
 
 
 def _typed(
-    path: Path, connection: adbc.Connection, table: pa.Table, first_id: int, limit: int
+    path: Path, connection: AdbcConnection, table: pa.Table, first_id: int, limit: int
 ) -> pa.Table:
     """Return the rows of `table` as RAW.
 
@@ -208,7 +233,7 @@ def _typed(
 
 
 def _without_last_row_in_lake(
-    path: Path, connection: adbc.Connection, table: pa.Table, after_id: int, anchor_us: int | None
+    path: Path, connection: AdbcConnection, table: pa.Table, after_id: int, anchor_us: int | None
 ) -> pa.Table:
     """Return the table without its first row `after_id`, which must be the last row in the lake.
 
@@ -260,19 +285,14 @@ def _known(names: Sequence[str]) -> dict[str, str]:
 
 
 def _query(
-    connection: adbc.Connection, columns: str, first_id: int, limit: int, *more: str
+    connection: AdbcConnection, columns: str, first_id: int, limit: int, *more: str
 ) -> pa.Table:
-    with connection.cursor() as cursor:
-        # types are inferred from the first batch of rows: one batch holds all rows
-        cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(limit)})
-        # numbers are part of the text: binding them costs more than the query
-        sql = (
-            f"SELECT {columns} FROM {TABLE} WHERE {TABLE}.id >= {first_id} "
-            f"ORDER BY {TABLE}.id LIMIT {limit}"
-        )
-        cursor.execute(sql, more or None)
-        table: pa.Table = cursor.fetch_arrow_table()
-        return table
+    # numbers are part of the text: binding them costs more than the query
+    sql = (
+        f"SELECT {columns} FROM {TABLE} WHERE {TABLE}.id >= {first_id} "
+        f"ORDER BY {TABLE}.id LIMIT {limit}"
+    )
+    return _fetched(connection, sql, more, batch_rows=limit)
 
 
 def _fits(found: pa.ChunkedArray, name: str) -> bool:
@@ -297,7 +317,7 @@ def _is_utf8(texts: pa.ChunkedArray) -> bool:
 
 
 def _garbled(
-    connection: adbc.Connection, found: pa.ChunkedArray, name: str, first_id: int, limit: int
+    connection: AdbcConnection, found: pa.ChunkedArray, name: str, first_id: int, limit: int
 ) -> list[int]:
     """Return the ids of rows whose text in this column is not UTF-8."""
     if found.type != pa.binary() and (found.type != pa.string() or _is_utf8(found)):

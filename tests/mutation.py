@@ -50,7 +50,7 @@ SLOWER = 5
 """A test file hangs after so many times its duration without a mutant, and 10 s more."""
 BENEATH = (
     *(
-        "adbc_driver_sqlite.dbapi",
+        "adbc_driver_sqlite",
         "http.server",
         "hypothesis",
         "multiprocessing.pool",

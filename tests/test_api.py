@@ -26,9 +26,13 @@ def readme_block() -> str:
 
 
 def test_the_example_of_the_readme_runs(
-    tmp_path: Path, clean_lake: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    clean_lake: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """On fewer turbines, on the tests' LocalStack. All that a run has is looked at."""
+    monkeypatch.setattr(api, "_command", runs.answer)
 
     def run(scenario: str, set: dict[str, object]) -> api.Run:
         assert (scenario, set) == ("small", {"seed": 8})

@@ -31,12 +31,10 @@ from sim import run_directory
 from sim.campaign import campaign_part
 from sim.campaign.campaign_part import CampaignPart
 from sim.console import SafeConsole
-from sim.demo.command import FOLDER, print_made
 from sim.errors import PASS, PartError
 from sim.measure import operations
 from sim.measure.operations import OPERATIONS_FILE, SCHEMA, TIMED
 from sim.merge.campaign import merge_campaign
-from sim.merge.demo import merge_demo
 from sim.merge.fit import require_whole
 from sim.report.campaign import JSON_FILE as CAMPAIGN_FILE
 from sim.report.forms import print_line
@@ -91,14 +89,16 @@ def merge(options: MergeOptions, console: Console) -> int:
         return _merge_verdict(parts, options, console)
     scenario = load(next(iter(heads)) / SCENARIO_FILE)
     theme = next(iter(heads.values())).common.get("theme")
-    out = options.out or (
-        FOLDER / theme if theme else Path("runs") / f"{scenario.name}-{scenario.seed}"
-    )
+    out = options.out or _usual(theme, scenario)
     for path in () if options.within else heads:
         if out.resolve() in (path.resolve(), *path.resolve().parents):
             holds = "is one of the parts" if out.resolve() == path.resolve() else f"holds {path}"
             raise PartError(f"{out}: {holds}; name another directory with --out DIR")
     if kind == "demo":
+        # not before: it brings matplotlib and the dashboard
+        from sim.demo.command import print_made
+        from sim.merge.demo import merge_demo
+
         shown = SafeConsole(quiet=True) if options.is_quiet else console
         made = merge_demo(scenario, parts, out, options.overwrite, shown, options.within)
         print_made(made, is_quiet=options.is_quiet)
@@ -111,6 +111,15 @@ def merge(options: MergeOptions, console: Console) -> int:
     record.notes += options.notes
     with _directory(scenario, out, options):
         return report(scenario, record, out, options.replay, console, options.is_quiet)
+
+
+def _usual(theme: str | None, scenario: Scenario) -> Path:
+    """Return the directory without --out. theme: of a data set."""
+    if theme is None:
+        return Path("runs") / f"{scenario.name}-{scenario.seed}"
+    from sim.demo.command import FOLDER
+
+    return FOLDER / theme
 
 
 def _merge_verdict(parts: Mapping[Path, PartFile], options: MergeOptions, console: Console) -> int:

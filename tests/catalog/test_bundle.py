@@ -11,15 +11,12 @@ from typing import Any
 
 import pytest
 import yaml
-from databricks.bundles.dashboards import Dashboard
-from databricks.bundles.jobs import Job
-from databricks.bundles.pipelines import Pipeline
 
 from pipeline.catalog import statements
 from pipeline.catalog.locations import Parameters
 from tests.support.catalog_files import BOTH, texts
 
-CLASSES = {"jobs": Job, "pipelines": Pipeline, "dashboards": Dashboard}
+KINDS = {"jobs", "pipelines", "dashboards"}
 BUILT_IN = {"bundle.name", "bundle.target", "workspace.current_user.userName"}
 ROOT_KEYS = {"bundle", "include", "variables", "targets"}
 
@@ -50,9 +47,15 @@ def resources(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def require_types(found: dict[str, Any]) -> None:
     """Build each resource from its document, and compare: no value was dropped or turned."""
+    from databricks.bundles.dashboards import Dashboard  # here, or every test worker imports it
+    from databricks.bundles.jobs import Job
+    from databricks.bundles.pipelines import Pipeline
+
+    classes = {"jobs": Job, "pipelines": Pipeline, "dashboards": Dashboard}
+    assert set(classes) == KINDS
     for kind, named in resources(found).items():
         for value in named.values():
-            made = CLASSES[kind].from_dict(copy.deepcopy(value))
+            made = classes[kind].from_dict(copy.deepcopy(value))
             assert made.as_dict() == value
 
 
@@ -106,7 +109,7 @@ def require_references(found: dict[str, Any], files: dict[str, str]) -> None:
 @pytest.mark.parametrize("names", BOTH.values(), ids=BOTH)
 def test_resources_have_the_types_of_a_bundle(names: Parameters) -> None:
     found = documents(texts(names))
-    assert set(resources(found)) == set(CLASSES)
+    assert set(resources(found)) == KINDS
     require_types(found)
 
 

@@ -8,24 +8,38 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import sqlglot
-from databricks.sdk import WorkspaceClient
-from databricks.sdk.errors import DatabricksError, NotFound
-from databricks.sdk.service import catalog as uc
 from sqlglot import exp
 
 from pipeline.catalog.locations import Parameters, locations
 from pipeline.catalog.tables import TABLES
 from pipeline.records import BUCKET_NAMES
-from tests.support import unity_stub
 from tests.support.catalog_files import BOTH, HARD, Form, forms, texts
-from tests.support.unity_stub import UnityStub
+
+if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
+    from databricks.sdk.errors import DatabricksError, NotFound
+    from databricks.sdk.service import catalog as uc
+
+    from tests.support import unity_stub
+    from tests.support.unity_stub import UnityStub
 
 ADMIN = ("01_external_locations", "02_catalog_and_schema", "03_grants")
 TYPES = {"BIGINT": "LONG", "ARRAY<STRING>": "ARRAY"}
 """Types of SQL -> names of the models, where they differ."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _libraries() -> None:
+    """Import the clients, which takes two seconds: every test worker collects this file."""
+    global DatabricksError, NotFound, uc, unity_stub
+    from databricks.sdk.errors import DatabricksError, NotFound
+    from databricks.sdk.service import catalog as uc
+
+    from tests.support import unity_stub
 
 
 @pytest.fixture

@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from sim.check import LakeReader, Verdict, judge
+from sim.check import Verdict
 from tests.support import lakebuilder
+from tests.support.judged_lake import JudgedLake
 from tests.support.lakesurgery import (
     AGGREGATED,
     CHECKPOINT,
@@ -749,19 +750,8 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory, lake: Objects) -> lakebuilder.Kept:
-    return lakebuilder.Kept(tmp_path_factory.mktemp("lake"), lake)
-
-
-@pytest.fixture
-def judged(nodes: Path, kept: lakebuilder.Kept) -> Callable[[Changes], Verdict]:
-    """Judge the good lake with some objects changed (bytes) or removed (None)."""
-
-    def run(changes: Changes) -> Verdict:
-        with kept.changed(changes) as folder:
-            return judge(nodes, LakeReader.folder(folder), None, 1)
-
-    return run
+def judged(tmp_path_factory: pytest.TempPathFactory, nodes: Path, lake: Objects) -> JudgedLake:
+    return JudgedLake(nodes, lakebuilder.Kept(tmp_path_factory.mktemp("lake"), lake))
 
 
 def wrong(verdict: Verdict) -> dict[str, float]:

@@ -16,11 +16,12 @@ import pyarrow as pa
 import pytest
 
 from pipeline.stages.enrich import pseudonym
-from sim.check import LakeReader, Verdict, judge
+from sim.check import Verdict
 from sim.check.privacy.patterns import Finder, coded, spellings
 from sim.fleet import load_fleet
 from sim.fleet.nodes import node_configs
 from tests.support import lakebuilder
+from tests.support.judged_lake import JudgedLake
 from tests.support.lakesurgery import (
     AGGREGATED,
     CHECKPOINT,
@@ -87,17 +88,8 @@ def lake() -> Objects:
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory, lake: Objects) -> lakebuilder.Kept:
-    return lakebuilder.Kept(tmp_path_factory.mktemp("lake"), lake)
-
-
-@pytest.fixture
-def judged(nodes: Path, kept: lakebuilder.Kept) -> Callable[..., Verdict]:
-    def run(changes: Objects) -> Verdict:
-        with kept.changed(changes) as folder:
-            return judge(nodes, LakeReader.folder(folder), None, 1)
-
-    return run
+def judged(tmp_path_factory: pytest.TempPathFactory, nodes: Path, lake: Objects) -> JudgedLake:
+    return JudgedLake(nodes, lakebuilder.Kept(tmp_path_factory.mktemp("lake"), lake))
 
 
 def leaks(verdict: Verdict) -> list[tuple[str, str]]:

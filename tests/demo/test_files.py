@@ -10,7 +10,6 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as csv
@@ -22,7 +21,7 @@ from sqlglot import exp
 from pipeline.records import CHANNELS, unit_of
 from pipeline.records.schemas import REJECTED, SCHEMAS, VALIDATED
 from sim.api import DataSet
-from sim.demo import dictionary, export, flat, pictures, readings, snippets
+from sim.demo import dictionary, export, flat, readings, snippets
 from sim.model.events import Event
 from sim.scenario import load
 from tests.support.browser import Page
@@ -123,6 +122,8 @@ def test_the_api_returns_the_truth_of_all_farms(made: dict[str, Path]) -> None:
 
 
 def test_the_polars_snippet_runs(made: dict[str, Path]) -> None:
+    import polars as pl  # here, or every test worker imports it
+
     names: dict[str, object] = {}
     with contextlib.chdir(made["farm"]):
         exec(snippet(made["farm"], "polars"), names)
@@ -245,6 +246,8 @@ print(wide.n_turbines, wide.in_flasc_format)
 
 
 def test_the_pictures_have_titles_like_axes_and_turbine_ids(made: dict[str, Path]) -> None:
+    from sim.demo import pictures  # here, or every test worker imports matplotlib
+
     folder = made["farm"]
     scenario = load(folder / "scenario.yaml")
     farms = readings.read(scenario, folder / "nodes")
@@ -261,6 +264,8 @@ def test_the_pictures_have_titles_like_axes_and_turbine_ids(made: dict[str, Path
 
 
 def test_the_first_alarm_is_the_first_in_the_event(made: dict[str, Path]) -> None:
+    from sim.demo import pictures
+
     scenario = load(made["farm"] / "scenario.yaml")
     farm = readings.read(scenario, made["farm"] / "nodes")[0]
     values = np.zeros(len(farm.times_us))

@@ -33,6 +33,14 @@ print(json.dumps(sorted(sys.modules)))
 """
 
 
+def test_a_run_imports_no_data_frames() -> None:
+    """ADBC's `dbapi` imports polars where it is installed."""
+    program = "import json, sys, sim.run.shard; print(json.dumps(sorted(sys.modules)))"
+    command = [sys.executable, "-c", program]
+    shown = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert {"pandas", "polars", "pyarrow.dataset"} & set(json.loads(shown.stdout)) == set()
+
+
 @pytest.mark.parametrize(
     ("arguments", "heavy"),
     [

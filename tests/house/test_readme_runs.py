@@ -50,7 +50,7 @@ STORM = (
     'windfleet query "SELECT date, max(wind_speed_max) AS wind, avg(power_output) AS mw '
     "FROM wind_turbine_aggregated WHERE farm_id = 'E' GROUP BY 1 ORDER BY 1\" demo/storm"
 )
-DAY = ("--days", "1", "--turbines", "8", "--sample-every", "30m")
+DAY = ("--days", "1", "--turbines", "3", "--sample-every", "30m")
 
 
 @dataclass(frozen=True)

@@ -156,6 +156,7 @@ def test_load_requires_a_scenario_or_a_master(tmp_path: Path) -> None:
         assert "load takes a SCENARIO, or --worker" in done.err
 
 
+@pytest.mark.usefixtures("forked_locust")
 def test_a_plan_that_the_generator_cannot_make_is_not_run(
     scenario: Path, tmp_path: Path, clean_lake: str
 ) -> None:

@@ -51,6 +51,8 @@ from sim.scenario.fleet_selection import fewer_turbines
 from sim.store.localstack import EmbeddedLocalStack
 from tests.support.pipeline_world import FixedClock
 
+pytestmark = pytest.mark.usefixtures("forked_locust")
+
 FLUSH: Mix = (("flush", 1.0),)
 MIX: Mix = (("flush", 70), ("list_hour", 10), ("get_manifest", 15), ("scan_partition", 5))
 COUNT = 32

@@ -592,8 +592,8 @@ def test_the_power_curve_scatters_like_measured_ones_with_memory():
     The range holds on the steep part, and consecutive deviations are correlated. Sources: IEC
     61400-12-1 measurements, e.g. St. Martin et al. 2016, Wind Energ. Sci. 1; Kelmarsh's archive.
     """
-    farm = small("C", 12)
-    _, data = run(farm, SimClock(int(START_S) * 1_000_000, 600_000_000, 40 * 144), seed=5)
+    farm = small("C", 40)
+    _, data = run(farm, SimClock(int(START_S) * 1_000_000, 600_000_000, 12 * 144), seed=5)
     shape = (farm.turbines, -1)
     load = (data["power_output"] / farm.turbine_type.rated_power).reshape(shape)
     wind, state = data["wind_speed"].reshape(shape), data["status"].reshape(shape)

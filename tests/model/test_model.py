@@ -16,7 +16,7 @@ from sim.model.faults.catalogue import KINDS, DataFault
 from tests.support.simulated import FLEET, START_US, run, small
 
 ALL = pytest.mark.campaign
-DAYS = 25  # of January, and of July
+DAYS = 12  # of January, and of July
 EVERY_KIND = tuple(
     DataFault(kind, 60.0, duration_s=duration, delay_s=delay)
     for kind, duration, delay in (
@@ -169,7 +169,7 @@ def test_a_healthy_fleet_breaks_no_rule_and_raises_next_to_no_alarm(farm_id, ste
 @pytest.fixture(scope="module")
 def months():
     """Return (farm, January model, January, January and July) at 10 minutes, with every state."""
-    farm = small("C", 30)
+    farm = small("C", 60)
     january, july = (
         run(farm, SimClock(START_US + day * 86_400_000_000, 600_000_000, 6 * 24 * DAYS), seed=3)
         for day in (0, 172)

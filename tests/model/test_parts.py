@@ -42,7 +42,7 @@ WORLDS = {
     "seconds": ("D", SimClock(START_US, 1_000_000, 700), (*range(9), TURBINES)),
     "cold": ("G", SimClock(START_US, 1_000_000, 1300), (0, 2, 5, 10, 17, TURBINES)),
     "half minutes": ("A", SimClock(START_US, 30_000_000, 2000), (0, 16, 17, 20, TURBINES)),
-    "weeks": ("F", SimClock(JUNE_US, 3_600_000_000, 14 * 24), (0, 1, TURBINES)),
+    "weeks": ("F", SimClock(JUNE_US, 3_600_000_000, 11 * 24), (0, 1, TURBINES)),
     "clock change": ("E", SimClock(1_729_987_200_000_000, 600_000_000, 600), (0, 7, TURBINES)),
 }
 """Farm, clock and cuts of each world, by name."""
@@ -158,6 +158,7 @@ def test_values_before_rounding_are_bit_for_bit_those_of_the_whole_farm(monkeypa
     """A sensor's resolution would hide last digits that depend on the number of turbines."""
     monkeypatch.setattr(Sensors, "read", lambda self, name, true, noise: true + noise)
     farm_id, clock, _ = WORLDS[name]
+    clock = dataclasses.replace(clock, samples=clock.samples // 2)
     part = FarmPart.whole(small(farm_id, TURBINES))
     compare(part, Run(part, clock, ()), clock, (0, 1, 3, 6, 11, 18, TURBINES), ())
 

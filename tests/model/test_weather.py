@@ -11,7 +11,7 @@ import pytest
 from sim.fleet import load_fleet
 from sim.model.events import Event
 from sim.model.wind.fields import energy
-from sim.model.wind.weather import Weather
+from sim.model.wind.weather import Weather, _table
 
 FARMS = {farm.farm_id: farm for farm in load_fleet().farms}
 START_US = 1_704_067_200_000_000  # 2024-01-01T00:00:00Z
@@ -77,14 +77,14 @@ def test_wind_is_correlated_over_hours_and_less_over_a_day(year, farm_id):
     assert 0.1 < correlation(wind, wind, 24) < 0.6
 
 
-def test_spectrum_falls_between_the_synoptic_peak_and_the_mesoscale():
+def test_spectrum_falls_between_the_synoptic_peak_and_the_mesoscale(year):
     """Slopes of -3 to -5/3 between 2 days and 6 hours, peak at some days.
 
     Sources: Larsen et al. 2013, Van der Hoven 1957.
     """
     assert energy(4 * 86_400) > 3 * energy(86_400) > 9 * energy(6 * 3600)
-    times = START_US + np.arange(3 * 365 * 24) * 3_600_000_000
-    wind = Weather(FARMS["F"], 3).at(times).speed.reshape(-1, 24 * 73)  # pieces of 73 days
+    # pieces of 73 days
+    wind = np.concatenate([year[farm_id].speed[::6].reshape(-1, 24 * 73) for farm_id in "BEF"])
     power = (
         np.abs(np.fft.rfft((wind - wind.mean(axis=1)[:, None]) * np.hanning(24 * 73), axis=1)) ** 2
     ).mean(axis=0)
@@ -210,13 +210,14 @@ def passages(score):
 
 
 @pytest.mark.parametrize("latitude", [53.08, -53.08])
-def test_a_cold_front_cools_veers_and_gusts(latitude):
+def test_a_cold_front_cools_veers_and_gusts(year, latitude):
     """At a cold front wind veers in the north and backs in the south; then pressure rises.
 
     Source: Bjerknes. North and south of the equator.
     """
-    farm = dataclasses.replace(FARMS["E"], latitude=latitude)
-    air = Weather(farm, 7).at(TIMES)
+    air = year["E"]
+    if latitude != FARMS["E"].latitude:
+        air = Weather(dataclasses.replace(FARMS["E"], latitude=latitude), 7).at(TIMES)
     cooling = air.temperature[12:] - air.temperature[:-12]  # within 2 h
     at = passages(cooling)
     assert (air.temperature[at + 12] - air.temperature[at]).mean() < -1.5
@@ -235,8 +236,7 @@ def test_a_cold_front_cools_veers_and_gusts(latitude):
 
 def test_south_of_the_equator_july_is_winter():
     south = dataclasses.replace(FARMS["E"], latitude=-45.0)
-    air = Weather(south, 7).at(TIMES[::6])
-    january, july = (air.temperature[months(m)[::6]].mean() for m in ([1], [7]))
+    january, july = (Weather(south, 7).at(TIMES[months(m)]).temperature.mean() for m in ([1], [7]))
     assert january > july + 5
 
 
@@ -297,9 +297,10 @@ def same(one, other):
             assert np.array_equal(left, right), field.name
 
 
-def test_weather_does_not_depend_on_the_request():
+def test_weather_does_not_depend_on_the_request(year):
     times = TIMES[4000:6000] + 123_456_789
     whole = Weather(FARMS["C"], 7).at(times)
+    _table.cache_clear()
     other = Weather(FARMS["C"], 7, start_us=START_US + 5)
     other.at(TIMES[-50:])
     part = other.at(times[700:1200])
@@ -312,21 +313,16 @@ def test_weather_does_not_depend_on_the_request():
     renamed = dataclasses.replace(
         FARMS["C"].at(FARMS["C"].positions[:3]), farm_id="X", region="elsewhere"
     )
+    _table.cache_clear()
     same(Weather(renamed, 7).at(times), whole)  # the place determines the weather, not the name
-    assert (
-        abs(
-            correlation(
-                Weather(FARMS["C"], 8).at(TIMES).speed, Weather(FARMS["C"], 7).at(TIMES).speed
-            )
-        )
-        < 0.3
-    )
+    another = Weather(FARMS["C"], 8).at(TIMES[:20_000]).speed
+    assert abs(correlation(another, year["C"].speed[:20_000])) < 0.3
 
 
 def test_directions_are_continuous_from_call_to_call():
     weather = Weather(FARMS["G"], 7)
     last = None
-    for first in range(0, len(TIMES), 30):
+    for first in range(0, len(TIMES) // 3, 30):
         bearing = weather.at(TIMES[first : first + 30]).direction
         assert last is None or abs(bearing[0] - last) < 180
         last = bearing[-1]

@@ -9,7 +9,6 @@ from typing import Any
 
 import duckdb
 import numpy as np
-import polars
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -168,6 +167,8 @@ def test_duckdb_reads_equal_rows_and_prunes_by_right_bounds(tmp_path: Path) -> N
 
 
 def test_polars_reads_equal_rows(tmp_path: Path) -> None:
+    import polars  # here, or every test worker imports it
+
     table = parquet_world.odd_table()
     path = parquet_world.write(table, tmp_path)
     found = polars.read_parquet(path).to_arrow()

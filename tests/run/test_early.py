@@ -71,13 +71,14 @@ def _add(client: Any, bucket: str, key: str) -> None:
     client.put_object(Bucket=bucket, Key=more, Body=body)
 
 
-@pytest.mark.parametrize("change", [_overwrite, _delete, _add])
-def test_an_object_that_changes_after_its_early_verdict_is_found(
+CHANGES: dict[str, Change] = {"A-001": _overwrite, "B-001": _delete, "G-001": _add}
+
+
+def test_objects_that_change_after_their_early_verdict_are_found(
     localstack: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     judged_at_the_end: list[Sequence[Share]],
-    change: Change,
 ) -> None:
     deliver = sim.run.command.deliver
 
@@ -85,9 +86,13 @@ def test_an_object_that_changes_after_its_early_verdict_is_found(
         deliver(*args, **named)
         client, bucket = lake.client(localstack), lake.BUCKETS["validated"]
         keys = [item["Key"] for item in client.list_objects_v2(Bucket=bucket)["Contents"]]
-        change(client, bucket, next(key for key in keys if "/B-001-" in key))
+        for turbine, change in CHANGES.items():
+            change(client, bucket, next(key for key in keys if f"/{turbine}-" in key))
 
     monkeypatch.setattr(sim.run.command, "deliver", delivered_and_changed)
     ended = run(tmp_path, localstack)
     assert ended.code == 5, ended.text
-    assert [share.farm for share in judged_at_the_end[0]] == ["B", ""]
+    assert [share.farm for share in judged_at_the_end[0]] == ["A", "B", "G", ""]
+    findings = runs.result(tmp_path / "run")["findings"]
+    found = {(each["farm"], each["kind"]) for each in findings}
+    assert found >= {("A", "manifest.disagrees"), ("B", "lost"), ("G", "duplicated")}

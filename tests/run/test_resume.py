@@ -223,8 +223,9 @@ def test_an_interrupted_run_is_refused_to_others_and_goes_on(
 
 
 def test_a_run_that_filled_the_disk_goes_on_once_there_is_space(
-    clean_lake: str, tmp_path: Path
+    clean_lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(api, "_command", runs.answer)
     expected = runs.result(runs.saved(clean_lake)[0])
     run = tmp_path / "run"
     done = runs.quick(

@@ -2,10 +2,13 @@
 
 A fresh Python takes two seconds of CPU time to import windfleet, numpy, pyarrow, pydantic,
 matplotlib and botocore, and the tests start more than a hundred commands. So one process imports
-them, calls nothing of them, and waits. For each command it forks itself; the child leads its own
+them and waits. For each command it forks itself; the child leads its own
 session, with its own environment, streams and exit code, and runs its lines as `python -c` does.
+It also has the weather of the tiny scenario (`warm`).
 The fork server of its worker processes (`multiprocessing`) is a fork, too: another second saved.
-The module is the template's program: `python -m tests.support.prefork SOCKET`.
+The module is the template's program: `python -m tests.support.prefork SOCKET MODULE...`.
+
+Locust's processes have a template of their own: gevent must be imported before boto3.
 
 Not the same as in a fresh process: the seed of hashes (all children share one),
 `/proc/PID/environ`, the environment at the time of import, and the time that imports take. Tests
@@ -32,18 +35,27 @@ from multiprocessing import util
 from pathlib import Path
 from types import ModuleType
 
-IMPORTS = (
-    *("adbc_driver_sqlite.dbapi", "boto3", "botocore.session", "faker.config", "h11", "jinja2"),
+OF_WINDFLEET = (
+    *("adbc_driver_sqlite", "boto3", "botocore.session", "faker.config", "h11", "jinja2"),
     *("matplotlib.backends.backend_svg", "matplotlib.figure", "multiprocessing.pool", "numpy"),
     *("psutil", "pyarrow.compute", "pyarrow.parquet", "pydantic", "rich.console", "rich.table"),
     *("simpy", "sqlite3", "yaml"),
-    *("sim.campaign.command", "sim.cli", "sim.load.command", "sim.run.command"),
-    *("sim.run.shard", "sim.verify.command"),
+    *(
+        "sim.campaign.command",
+        "sim.cli",
+        "sim.cluster.command",
+        "sim.load.command",
+        "sim.run.command",
+    ),
+    *("sim.run.shard", "sim.verify.command", "tests.support.warm"),
 )
+OF_LOCUST = ("locust.main", "sim.load.client.session")
 FORK_SERVER = "forkserver"
 """Name of the process that workers are forked from, and theirs (`/proc/PID/comm`)."""
 LONGEST = 1 << 16
 """Bytes of a request: lines to run, arguments and environment."""
+_fork, _select, _signal, _waitpid = os.fork, select.select, signal.signal, os.waitpid
+"""Those of the standard library: gevent replaces them."""
 LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
 
 
@@ -82,25 +94,33 @@ class Forked:
 
 
 def fork(
-    lines: str, arguments: Sequence[str], env: Mapping[str, str], out: int, err: int
+    lines: str,
+    arguments: Sequence[str],
+    env: Mapping[str, str],
+    out: int,
+    err: int,
+    imports: tuple[str, ...] = OF_WINDFLEET,
 ) -> Forked:
-    """Run `lines` in a child of this process's template; `out`, `err`: its streams' descriptors."""
+    """Run `lines` in a child of this process's template.
+
+    out, err: descriptors of its streams. imports: the modules of the template.
+    """
     ours, theirs = os.pipe()
     request = json.dumps([lines, list(arguments), dict(env), str(Path.cwd())]).encode()
     assert len(request) < LONGEST
-    template = _template()
+    template = _template(imports)
     socket.send_fds(template, [request], [out, err, theirs])
     os.close(theirs)
     return Forked(int(template.recv(16)), ours)
 
 
 @functools.cache
-def _template() -> socket.socket:
+def _template(imports: tuple[str, ...]) -> socket.socket:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for end in (ours, theirs):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * LONGEST)
     process = subprocess.Popen(
-        [sys.executable, "-m", __name__, str(theirs.fileno())],
+        [sys.executable, "-m", __name__, str(theirs.fileno()), *imports],
         pass_fds=[theirs.fileno()],
         cwd=Path(__file__).parents[2],
         stdin=subprocess.DEVNULL,
@@ -117,11 +137,11 @@ def _serve(requests: socket.socket) -> tuple[str, list[str]]:
     awake, wake = os.pipe()
     os.set_blocking(wake, False)
     os.set_blocking(awake, False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # pytest decides
+    _signal(signal.SIGCHLD, lambda *_: None)
+    _signal(signal.SIGINT, signal.SIG_IGN)  # pytest decides
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     while True:
-        ready, _, _ = select.select([requests, awake], [], [])
+        ready, _, _ = _select([requests, awake], [], [])
         if awake in ready:
             with contextlib.suppress(BlockingIOError):
                 os.read(awake, 4096)
@@ -132,15 +152,15 @@ def _serve(requests: socket.socket) -> tuple[str, list[str]]:
         if not request:
             raise SystemExit(0)
         out, err, status = descriptors
-        if pid := os.fork():
+        if pid := _fork():
             running[pid] = status
             for descriptor in (out, err):
                 os.close(descriptor)
             requests.send(str(pid).encode())
             continue
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _signal(signal.SIGCHLD, signal.SIG_DFL)
+        _signal(signal.SIGINT, signal.default_int_handler)
         os.setsid()
         os.dup2(out, 1)
         os.dup2(err, 2)
@@ -157,7 +177,7 @@ def _serve(requests: socket.socket) -> tuple[str, list[str]]:
 def _reap(running: dict[int, int]) -> None:
     """Report the exit code of every child that has ended."""
     while running:
-        pid, status = os.waitpid(-1, os.WNOHANG)
+        pid, status = _waitpid(-1, os.WNOHANG)
         if pid == 0:
             return
         descriptor = running.pop(pid)
@@ -220,12 +240,15 @@ def _become_fork_server(requests: socket.socket) -> None:
 
 def main() -> None:
     """Import the program and serve; in a child, run its lines."""
-    for name in IMPORTS:
+    requests, *imports = sys.argv[1:]
+    served = socket.socket(fileno=int(requests))
+    for name in imports:
         importlib.import_module(name)
-    lines, arguments = _serve(socket.socket(fileno=int(sys.argv[1])))
+    lines, arguments = _serve(served)
     sys.argv = ["-c", *arguments]
     tempfile.tempdir = None  # the child's own TMPDIR
-    _prepare_fork_server()
+    if imports[0] != OF_LOCUST[0]:
+        _prepare_fork_server()
     program = sys.modules["__main__"] = ModuleType("__main__")
     exec(compile(lines, "<string>", "exec"), program.__dict__)
 

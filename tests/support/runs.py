@@ -31,46 +31,25 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import psutil
-import yaml
 
-import sim.fleet
 import sim.load.calibration
 import sim.store.localstack
 import sim.store.target
+from sim import api
 from sim.cli import main
 from tests.support import prefork
+from tests.support.tiny_run import CLOCK as CLOCK
+from tests.support.tiny_run import SCENARIO as SCENARIO
+from tests.support.tiny_run import TURBINES as TURBINES
+from tests.support.tiny_run import scenario
 
-TURBINES = {"A": 3, "B": 4, "G": 2}
-CLOCK = "{start: 2024-01-15T00:58:00Z, duration: 4m, sample_every: 1s}"
-SCENARIO = f"""\
-schema_version: 1
-name: tiny
-seed: 7
-fleet: {{preset: fleet.yaml}}
-clock: {CLOCK}
-pipeline: {{flush_every: 1m, window: 1m, allowed_lateness: 10s}}
-data_faults:
-  - kind: sensor.stuck
-    rate: 400 per turbine-day
-    channels: [temperature, wind_speed]
-    duration: 100s
-  - {{kind: sensor.dropout, rate: 400 per turbine-day, duration: 5s}}
-  - {{kind: sensor.spike, rate: 400 per turbine-day, duration: 5s}}
-  - {{kind: row.late, rate: 400 per turbine-day, delay: 70s}}
-  - {{kind: row.duplicate, rate: 400 per turbine-day}}
-expect:
-  - rows.generated >= 1000
-  - rows.late >= 1
-  - rows.quarantined >= 1
-  - rows.lost == 0
-  - windows.wrong == 0
-  - freshness.p99 <= 20m
-"""
 CALIBRATE_S, WARM_UP_S = 0.8, 0.2
 _QUICK = """\
 import pathlib, sys
@@ -84,23 +63,15 @@ if sys.argv[1:2] == ["load"]:
 from sim.cli import main
 sys.exit(main())
 """
+
+
+def _preload(context: object, names: list[str]) -> None:
+    """Let the server of this process's workers import `tests.support.warm` for them."""
+    forkserver.set_forkserver_preload([*names, "tests.support.warm"])
+
+
+ForkServerContext.set_forkserver_preload = _preload  # type: ignore[method-assign]
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
-
-
-def scenario(folder: Path, text: str = SCENARIO) -> Path:
-    """Write the scenario, and beside it its fleet: three of the farms as drawn, few turbines."""
-    drawn = yaml.safe_load(
-        (Path(sim.fleet.__file__).parent / "presets" / "as-drawn.yaml").read_text()
-    )
-    farms = [
-        farm | {"turbines": TURBINES[farm["id"]]}
-        for farm in drawn["farms"]
-        if farm["id"] in TURBINES
-    ]
-    (folder / "fleet.yaml").write_text(yaml.safe_dump({"name": "three", "farms": farms}))
-    path = folder / "tiny.yaml"
-    path.write_text(text)
-    return path
 
 
 class Command:
@@ -311,6 +282,14 @@ def quick(*arguments: object, plant: str = "", **env: str) -> Done:
     """Run the quick command to its end."""
     with closing(start(*arguments, plant=plant, **env)) as started:
         return Done(started)
+
+
+def answer(*words: str, codes: Sequence[int] = (0,)) -> str:
+    """Run the quick command in place of the program that `sim.api` starts."""
+    done = quick(*words)
+    if done.code not in codes:
+        raise api.CommandFailed(done.code, done.err)
+    return done.out
 
 
 @contextmanager

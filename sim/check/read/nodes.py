@@ -24,8 +24,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-import adbc_driver_manager.dbapi
-import adbc_driver_sqlite.dbapi
+import adbc_driver_manager
+import adbc_driver_sqlite
 import numpy as np
 import pyarrow as pa
 
@@ -233,7 +233,7 @@ def _read_file(path: Path) -> pa.Table:
         raise NodeError(f"{path_text(path)}: {error}") from error
     except (
         sqlite3.Error,
-        adbc_driver_manager.dbapi.Error,
+        adbc_driver_manager.Error,
         OSError,
         pa.ArrowException,
         UnicodeError,
@@ -357,9 +357,12 @@ def _query(uri: str, sql: str) -> pa.Table:
 
 def _first_batch(uri: str, sql: str, rows: int) -> tuple[pa.RecordBatch | None, pa.Schema]:
     """Return the first rows of a query, None without any, and the schema of all."""
-    connect = adbc_driver_sqlite.dbapi.connect
-    with connect(uri, autocommit=True) as connection, connection.cursor() as cursor:
-        cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(rows)})
-        cursor.execute(sql)
-        reader = cursor.fetch_record_batch()
-        return next(reader, None), reader.schema
+    with (
+        adbc_driver_sqlite.connect(uri) as database,
+        adbc_driver_manager.AdbcConnection(database) as connection,
+        adbc_driver_manager.AdbcStatement(connection) as statement,
+    ):
+        statement.set_options(**{adbc_driver_sqlite.StatementOptions.BATCH_ROWS.value: str(rows)})
+        statement.set_sql_query(sql)
+        with pa.RecordBatchReader.from_stream(statement.execute_query()[0]) as reader:
+            return next(reader, None), reader.schema

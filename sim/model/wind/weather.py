@@ -29,12 +29,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 
 from sim.arrays import Floats, Ints
+from sim.fleet.climate import Climate
 from sim.fleet.farm import Farm
 from sim.model.air import normal_turbulence, vapour_pressure
 from sim.model.events import Event
@@ -57,6 +59,7 @@ GRID_S: Final = 600.0
 CHUNK: Final = 432  # grid points computed at once: three days
 BORDER: Final = 72  # grid point at which a chunk begins: noon, for runs that begin at midnight
 KEPT: Final = 4  # chunks remembered besides those in use
+TABLES: Final = 64  # remembered in a process: the parts of a farm have the same weather
 
 # Events of the scenario.
 VEER_DEG: Final = 150.0  # turn of the wind over a storm
@@ -137,6 +140,29 @@ class _Front:
     trough: Floats  # of pressure
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """All that the table of some grid points is a function of, and the weather that computes it."""
+
+    seed: int
+    climate: Climate
+    latitude: float
+    longitude: float
+    first: int
+    points: int
+    step_s: float
+    weather: Weather = field(compare=False)
+
+
+@lru_cache(maxsize=TABLES)
+def _table(asked: _Asked) -> Floats:
+    """Return the six columns at consecutive grid points, (6, points), read-only."""
+    points = np.arange(asked.first, asked.first + asked.points)
+    table = asked.weather._computed(points, asked.step_s)
+    table.setflags(write=False)
+    return table
+
+
 class Weather:
     """The weather of one farm; `events` count from `start_us`.
 
@@ -186,9 +212,8 @@ class Weather:
 
         Like `wind`, but on a grid of hours: a sixth of the cost, with slightly blurred fronts.
         """
-        points = np.arange(first, first + hours)
-        speed, direction = self._grid(points, HOUR_S)[:2]
-        seconds = np.asarray(points * HOUR_S, dtype=np.float64)
+        speed, direction = self._grid(first, hours, HOUR_S)[:2]
+        seconds = np.asarray(np.arange(first, first + hours) * HOUR_S, dtype=np.float64)
         return self._with_events(seconds, speed, direction)[0]
 
     def _columns(self, seconds: Floats, count: int) -> list[Floats]:
@@ -237,7 +262,7 @@ class Weather:
 
     def _joined(self, chunk: int) -> Floats:
         """A chunk whose direction continues that of a neighbouring chunk, by whole turns."""
-        table = self._grid(np.arange(chunk * CHUNK, (chunk + 1) * CHUNK) + BORDER)
+        table = self._grid(chunk * CHUNK + BORDER, CHUNK).copy()
         bearing = np.unwrap(table[1], period=360.0)
         gap = 0.0
         if chunk - 1 in self._chunks:
@@ -247,8 +272,12 @@ class Weather:
         table[1] = bearing + 360.0 * round(gap / 360.0)
         return table
 
-    def _grid(self, points: Ints, step_s: float = GRID_S) -> Floats:
-        """The six columns at consecutive grid points, (6, points), direction wrapped."""
+    def _grid(self, first: int, points: int, step_s: float = GRID_S) -> Floats:
+        """The six columns at `points` grid points from `first` on, direction wrapped."""
+        where = self.climate, self.farm.latitude, self.farm.longitude
+        return _table(_Asked(self.seed, *where, first, points, step_s, self))
+
+    def _computed(self, points: Ints, step_s: float) -> Floats:
         lags = [round(lag / step_s) for lag in LAGS_S]
         climate, back = self.climate, lags[-1] + 1
         longer = np.arange(points[0] - back, points[-1] + 2) * step_s
