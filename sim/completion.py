@@ -9,19 +9,16 @@ The script is made by shtab from the command line itself, so completing starts n
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Final
 
 import shtab
 from rich.console import Console
 
-from sim.argument_types import directories
 from sim.arguments import program
 from sim.errors import PASS
-from sim.shipped import scenario_file
 
-_FILES: Final = (Path, scenario_file, directories)
-"""Types of arguments that are paths."""
+_FILES: Final = ("BASE", "DIR", "DIR|URL", "FILE", "NEW", "SCENARIO")
+"""Names of arguments that are paths. Their types are the commands' own."""
 
 
 def completion(args: argparse.Namespace, console: Console) -> int:
@@ -29,7 +26,7 @@ def completion(args: argparse.Namespace, console: Console) -> int:
     parser = program()
     for each in (parser, *parser.commands().values()):
         for action in each._actions:
-            if action.type in _FILES:
+            if action.metavar in _FILES:
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
     print(shtab.complete(parser, args.shell))
     return PASS

@@ -97,6 +97,7 @@ MORE = {
     "sim/check/privacy/scan.py": _PRIVACY,
     "sim/check/read/databases.py": ("tests/pipeline/test_node_databases.py",),
     "sim/check/read/keys.py": _EXTENDED,
+    "sim/check/read/form.py": ("tests/check/test_lender.py",),
     "sim/check/read/parquet.py": ("tests/check/test_objects.py", "tests/check/test_fuzz.py"),
     "sim/check/read/watched.py": ("tests/check/test_privacy_scan.py", *_PRIVACY),
 }

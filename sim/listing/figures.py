@@ -20,7 +20,9 @@ def figures(word: str | None) -> dict[str, Figure]:
     found = {
         name: figure
         for name, figure in FIGURES.items()
-        if wanted in name or wanted in figure.description.casefold() or wanted == figure.unit
+        if wanted in name
+        or wanted in figure.description.casefold()
+        or wanted == figure.unit.casefold()
     }
     if not found:
         words = {part for name in FIGURES for part in re.split(r"[._]", name)}

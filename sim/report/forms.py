@@ -65,8 +65,8 @@ def markdown(result: Result, page: Path) -> str:
     lines += [f"- error: {_cell(error)}" for error in result.errors]
     lines += [f"- {text}" for text in _missed(result)]
     for finding in result.findings[:_FINDINGS_SHOWN]:
-        where = finding.turbine or finding.farm or ""
-        lines.append(f"- {finding.kind} {_cell(f'{finding.stage} {where} {finding.detail}')}")
+        where = (finding.stage, finding.turbine or finding.farm, finding.detail)
+        lines.append(f"- {finding.kind} {_cell(' '.join(filter(None, where)))}")
     known = max(len(result.findings), sum(result.finding_counts.values()))
     if (more := known - min(len(result.findings), _FINDINGS_SHOWN)) > 0:
         lines.append(f"- and {more:,} more findings, all in {page.name}")

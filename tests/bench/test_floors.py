@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -104,6 +105,14 @@ def test_sums_of_windows_may_be_taken_in_another_order(
     assert before != after
 
 
+def test_a_missing_object_is_named(commits: list[Commit], batches: list[objects.Batch]) -> None:
+    fewer = replace(commits[2], objects=commits[2].objects[1:])
+    with pytest.raises(BenchError, match=r"A-003, objects: "):
+        agreement.require_equal([*commits[:2], fewer], batches)
+    with pytest.raises(ValueError):
+        agreement.require_equal(commits[:2], batches)
+
+
 def test_a_difference_in_the_manifest_is_named(
     commits: list[Commit], batches: list[objects.Batch]
 ) -> None:
@@ -120,6 +129,30 @@ def test_tables_of_other_columns_or_lengths_differ() -> None:
     assert agreement.differences(one, one) == []
     assert agreement.differences(one, pa.table({"id": [1.0, 2.0]}))
     assert agreement.differences(one, one.slice(1)) == ["2 rows, 1 in the floor's"]
+    more = one.append_column("b", pa.array([1, 2]))
+    assert agreement.differences(one, more) == agreement.differences(more, one)
+    assert "pyarrow.Field<b: int64>" in agreement.differences(one, more)
+    assert agreement.differences(one, pa.table({"id": pa.array([1, 2], pa.int32())})) == [
+        "pyarrow.Field<id: int32>",
+        "pyarrow.Field<id: int64>",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("product", "floor", "equal"),
+    [
+        ([math.nan, 1.0], [math.nan, 1.0 + 1e-12], True),
+        ([1.0, None], [1.0, None], True),
+        ([1.0, None], [1.0, math.nan], False),
+        ([0.0], [1e-12], False),  # relative to the values themselves
+        ([10**12], [10**12 + 1], False),  # of integers, every one counts
+    ],
+)
+def test_only_sums_of_windows_may_be_almost_equal(
+    product: list[object], floor: list[object], equal: bool
+) -> None:
+    found = agreement.differences(pa.table({"x": product}), pa.table({"x": floor}))
+    assert found == ([] if equal else ["x"])
 
 
 def test_written_and_read_files_are_the_product_s(work: Workload, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -20,8 +21,11 @@ from sim.check.read.columns import (
     float_bits,
     integers,
     nulls,
+    one,
     plain_json,
 )
+
+VOCABULARY = pa.array(["b", "a"])
 
 
 @pytest.mark.parametrize("column", [pa.array, lambda *given: pa.chunked_array([pa.array(*given)])])
@@ -50,7 +54,6 @@ def test_floats_compare_by_their_bits_and_all_nans_are_equal() -> None:
 
 @pytest.mark.parametrize("encoded", [False, True])
 def test_a_text_becomes_its_index_in_the_vocabulary(encoded) -> None:
-    vocabulary = pa.array(["b", "a"])
     for texts, places in (
         (["a", "b", "c", None, "a"], [1, 0, FOREIGN, ABSENT, 1]),
         (["a", "b", "c"], [1, 0, FOREIGN]),
@@ -59,9 +62,41 @@ def test_a_text_becomes_its_index_in_the_vocabulary(encoded) -> None:
     ):
         column = pa.array(texts, pa.string())
         assert (
-            codes(column.dictionary_encode() if encoded else column, vocabulary).tolist() == places
+            codes(column.dictionary_encode() if encoded else column, VOCABULARY).tolist() == places
         )
     assert len({ABSENT, FOREIGN, 0, 1}) == 4
+
+
+TEXTS = pa.array(["x", None, "b", "a", None, "c", "a"])
+NUMBERS = [9, None, 3, None, -1, 7, 8]
+
+
+@pytest.mark.parametrize(
+    ("column", "read"),
+    [
+        *((pa.array(NUMBERS, kind), integers) for kind in (pa.int64(), pa.int32())),
+        (pa.array(NUMBERS, pa.timestamp("us", tz="UTC")), integers),
+        (pa.array(NUMBERS, pa.int64()), nulls),
+        (pa.array(NUMBERS, pa.float64()), float_bits),
+        *(
+            (column, lambda c: codes(c, VOCABULARY))
+            for column in (TEXTS, TEXTS.dictionary_encode())
+        ),
+        (TEXTS.dictionary_encode(), nulls),
+        (TEXTS, plain_json),
+        (pa.array([["x"], None, ["a", "b"], [], ["c"], ["d"], []]), one),
+    ],
+)
+def test_parts_of_a_column_are_read_as_a_copy(
+    column: pa.Array, read: Callable[[pa.Array | pa.ChunkedArray], Iterable[object]]
+) -> None:
+    """Slices with and without nulls, and a column in several chunks."""
+    for begin, end in ((0, 7), (2, 7), (2, 3), (5, 7), (7, 7)):
+        part, middle = column[begin:end], (begin + end) // 2
+        right = list(read(part.take(pa.array(range(end - begin), pa.int64()))))
+        chunks = [column[begin:middle], column[middle:end]]
+        for form in (part, pa.chunked_array([part]), pa.chunked_array(chunks)):
+            assert str(list(read(form))) == str(right)
 
 
 def test_equal_documents_become_the_same_text() -> None:

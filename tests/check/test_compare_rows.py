@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from pipeline.records.schemas import INGESTION
 from sim.check.compare.owners import find_owners
-from sim.check.compare.rows import RowVerdict, compare_rows
+from sim.check.compare.rows import Compared, RowVerdict, compare_rows
 from sim.check.completeness import FATES, Completeness
 from sim.check.expected.rows import enrichment
 from sim.check.findings import Finding, Findings
@@ -480,6 +482,20 @@ def test_damaged_rows_are_reported(case: Case) -> None:
         {*belongs, *case.besides} - {*case.absent}
     )
     assert verdict.blamed == {f"{bucket}/{key}" for key in case.blamed}
+
+
+def test_a_result_is_found_for_the_same_table_and_rows_only() -> None:
+    one, at, wrong = pa.table({"id": [1, 2]}), np.array([4, 7]), {"id": np.array([True, False])}
+    compared = Compared()
+    assert compared.find(None, np.zeros(0, dtype=np.int64)) == {}
+    compared.add(one, at, wrong)
+    found = wrong.copy()
+    wrong["status"] = wrong["id"]
+    assert compared.find(one, at.copy()) == found
+    for other in (pa.table({"id": [1, 2]}), None):
+        assert compared.find(other, at) == {}
+    for rows in ([4], [7, 4], [4, 8], []):
+        assert compared.find(one, np.array(rows, dtype=np.int64)) == {}
 
 
 @pytest.mark.parametrize("stage", ["ingestion", "validated", "quarantine", "enriched"])

@@ -428,6 +428,13 @@ def test_an_object_of_another_batch(other: int) -> None:
     assert findings_after(of_entries(0, lambda entries: entries.append(entry))) == [told]
 
 
+def test_an_object_of_another_batch_that_does_not_exist() -> None:
+    name = named(0).replace("1-3", "7-9")
+    entry = made()[0][KEYS[0]]["objects"][0] | {"key": name.partition("/")[2]}
+    told = finding("disagrees", 0, KEYS[0], f"lists {name}, an object of another batch")
+    assert findings_after(of_entries(0, lambda entries: entries.append(entry))) == [told]
+
+
 @pytest.mark.parametrize(
     "name",
     ["rows", "bytes", "sha256", "min_event_us", "max_event_us", "first_id", "last_id", "stage"],

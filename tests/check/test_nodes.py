@@ -148,11 +148,12 @@ def test_a_file_of_more_rows_than_a_batch_is_read_whole(
     assert last[RESCUED] == '{"timestamp": "late", "wind_speed": "?"}'
 
 
-def test_text_that_is_not_utf_8_is_rescued_as_its_bytes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["turbine_id", "status"])
+def test_text_that_is_not_utf_8_is_rescued_as_its_bytes(tmp_path: Path, name: str) -> None:
     path = made(tmp_path / "n.db", [good(1), good(2)])
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(f"UPDATE {TABLE} SET status = CAST(x'c328' AS TEXT) WHERE id = 2")
-    assert read(path) == [as_read(good(1)), as_read(good(2, status=None), {"status": "C328"}, True)]
+        connection.execute(f"UPDATE {TABLE} SET {name} = CAST(x'c328' AS TEXT) WHERE id = 2")
+    assert read(path) == [as_read(good(1)), as_read(good(2) | {name: None}, {name: "C328"}, True)]
 
 
 def test_unknown_columns_are_kept_and_are_no_misfit(tmp_path: Path) -> None:

@@ -142,6 +142,19 @@ def test_a_coordinate_as_numbers() -> None:
     }
 
 
+def test_every_form_of_a_coordinate_is_suspected_and_other_numbers_are_not() -> None:
+    """Of four bands, with forms below the lowest and above the highest coordinate."""
+    places = Coordinates([(41.129, -75.987654), (-41.5, 5.1), (42.126, -151.2361)])
+    forms = np.array([*{**places.loose, **places.near, **places.exact}])
+    assert {41.12, -42.13, 75.98, -151.24} <= set(forms)
+    assert places.suspects(forms).tolist() == [*range(len(forms))]
+    others = np.array([0.0, 40.9, -40.9, 42.3, 60.0, 75.9, -76.1, 151.0, 152.0, np.nan, np.inf])
+    assert places.suspects(others).tolist() == []
+    mixed = np.concatenate([others, forms, others])
+    assert (places.suspects(mixed) - len(others)).tolist() == [*range(len(forms))]
+    assert Coordinates([(None, None)]).suspects(forms).tolist() == []
+
+
 def test_a_coordinate_as_coarse_as_the_published_one_is_no_secret() -> None:
     places = Coordinates([(41.10004, 5.25)])
     assert {near for near in map(abs, places.near) if round(near, 4) == 41.1} == {

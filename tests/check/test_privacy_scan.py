@@ -379,21 +379,37 @@ def test_the_extreme_numbers_of_a_type_are_searched_too() -> None:
             )
 
 
-def test_nested_and_odd_columns_are_searched() -> None:
-    two = [("latitude", 2)]
-    assert numbers(pa.array([[LATITUDE, 1.0], None, [], [LATITUDE]])) == two
-    assert numbers(pa.array([[LATITUDE], [1.0], [LATITUDE]], pa.large_list(pa.float64()))) == two
-    assert numbers(pa.array([[1.0, 2.0], [LATITUDE, LATITUDE]], pa.list_(pa.float64(), 2))) == two
-    assert numbers(pa.array([{"a": LATITUDE, "b": 1.0}, {"a": LATITUDE, "b": 1.0}])) == two
-    assert (
-        numbers(
-            pa.array([[("a", LATITUDE)], [("b", LATITUDE)]], pa.map_(pa.string(), pa.float64()))
-        )
-        == two
-    )
-    assert numbers(pa.array([Decimal("41.12"), Decimal("41.1234570")], pa.decimal128(12, 7))) == two
-    assert numbers(pa.array([LATITUDE, 1.0, LATITUDE], pa.float32())) == two
-    assert numbers(pa.array(["41.1235", None, "x", "41.1235"]).dictionary_encode()) == two
+NESTED = [
+    pa.array([[LATITUDE, 1.0], None, [], [LATITUDE]]),
+    pa.array([[LATITUDE], [1.0], [LATITUDE]], pa.large_list(pa.float64())),
+    pa.array([[1.0, 2.0], [LATITUDE, LATITUDE]], pa.list_(pa.float64(), 2)),
+    pa.array([{"a": LATITUDE, "b": 1.0}, {"a": LATITUDE, "b": 1.0}]),
+    pa.array([[("a", LATITUDE)], [("b", LATITUDE)]], pa.map_(pa.string(), pa.float64())),
+    pa.array([Decimal("41.12"), Decimal("41.1234570")], pa.decimal128(12, 7)),
+    pa.array([LATITUDE, 1.0, LATITUDE], pa.float32()),
+    pa.array(["41.1235", None, "x", "41.1235"]).dictionary_encode(),
+]
+"""Columns with the latitude in two rows."""
+
+
+@pytest.mark.parametrize("column", NESTED, ids=lambda column: str(column.type))
+def test_nested_columns_and_slices_of_them_are_searched(column: pa.Array) -> None:
+    assert numbers(column) == [("latitude", 2)]
+    twice = pa.concat_arrays([column, column])
+    for begin in range(len(column) + 1):
+        part = twice[begin : begin + len(column)]
+        assert by_row(part) == by_row(pa.array(part.to_pylist(), part.type))
+
+
+def by_row(column: pa.Array) -> list[tuple[str, str]]:
+    """Return (key, detail) of the findings in a column, each row of which is an object's."""
+    privacy, rows = of(**PLACED), len(column)
+    refs = [ref("enriched", "abcd"[i]) for i in range(rows)]
+    privacy.cells.search("n", column, refs, np.arange(rows))
+    return [(found.key, found.detail) for found in reported(privacy)]
+
+
+def test_odd_columns_are_searched() -> None:
     assert numbers(pa.array([True, None])) == numbers(pa.nulls(3)) == []
     privacy = of(**PLACED)
     refs = [ref("enriched", key) for key in "abc"]

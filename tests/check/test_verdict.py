@@ -203,6 +203,30 @@ def test_objects_go_to_the_share_of_the_turbine_in_their_key(world: World) -> No
     assert world.strange == [([each.name for each in searched], ["A-1", "B-1"])]
 
 
+def test_turbines_and_strays_of_other_parts_are_passed_over(world: World) -> None:
+    """Objects of no turbine are still searched for the secrets of these nodes."""
+    for name in ("A/A-1.db", "B/B-1.db"):
+        world.node(name)
+    mine = [data("ingestion", "A-1"), checkpoint("A-1")]
+    other = [data("ingestion", "B-1"), data("metadata", "B-1"), checkpoint("B-1")]
+    strays = [data("enriched", "Z-1"), data("metadata", "Z-1")]
+    lake: Any = Lake([*mine, *other, *strays])
+    nodes = world.folder / "nodes"
+    part = shares.judged(nodes, lake, None, 1, elsewhere=("B-1",), strays=False)
+    (share, nothing) = world.shares
+    assert (share.files[0].turbine, share.objects) == (
+        "A-1",
+        {"ingestion": mine[:1], "checkpoints": mine[1:]},
+    )
+    assert (nothing.number, nothing.objects) == (-1, {})
+    assert (part.foreign, part.unread) == ([], [mine[0].name])
+    assert world.strange == [([strays[1].name, strays[0].name], ["A-1"])]
+    world.shares, world.strange = [], []
+    part = shares.judged(nodes, lake, None, 1, elsewhere=("B-1",))
+    assert world.shares[1].objects == {"enriched": strays[:1]}
+    assert (part.foreign, part.unread) == (strays[1:], [mine[0].name, strays[0].name])
+
+
 def test_findings_in_unknown_objects_count(world: World) -> None:
     world.node("A/A-1.db")
     world.judge([data("ingestion", "Z-1")])

@@ -260,12 +260,14 @@ PLAN, WINDOWS, LAKE = judged()
 
 
 def wrong(row: int, **cells: object) -> list[tuple[int, str]]:
-    """Return (row, column) of each difference after some cells of a row change."""
+    """Return (row, column) of each difference after some cells of a row change.
+
+    The table is a slice of a longer one, as that of a lake may be.
+    """
     schema = STAGE_SCHEMAS["aggregated"]
-    table = pa.Table.from_pylist(
-        [r | cells if i == row else r for i, r in enumerate(LAKE)], schema=schema
-    )
-    found = differences(PLAN, WINDOWS, np.arange(4), table)
+    changed = [r | cells if i == row else r for i, r in enumerate(LAKE)]
+    longer = pa.Table.from_pylist([LAKE[2], *changed, LAKE[2]], schema=schema)
+    found = differences(PLAN, WINDOWS, np.arange(4), longer.slice(1, 4))
     return [(i, name) for name, mask in found.items() for i in np.flatnonzero(mask).tolist()]
 
 

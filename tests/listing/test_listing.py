@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from sim.chaos.faults import KINDS as DELIVERY
 from sim.demo.themes import names as themes
-from sim.listing.faults import FaultKind, faults
+from sim.listing.faults import SECTIONS, FaultKind, faults
+from sim.listing.figures import figures
+from sim.listing.runs import PastRun
 from sim.listing.runs import runs as listed
 from sim.measure.figures import FIGURES
 from sim.model.events import KINDS as EVENTS
 from sim.model.faults.catalogue import KINDS as DATA
+from sim.report.result import Result
+from sim.resume_state import CAMPAIGN_STATE, RUN_STATE
 from sim.scenario import load
 from sim.shipped import names
 from tests.support import runs
-from tests.support.report_samples import passed
+from tests.support.report_samples import failed, passed, unknown
 
 SCENARIO = """\
 schema_version: 1
@@ -37,6 +43,9 @@ def test_the_list_has_every_scenario_and_theme_with_a_text() -> None:
     shown = runs.inside("list", "scenarios").out
     assert all(f" {name} " in shown for name in names())
     assert "Atlantic" not in shown
+    lines = {line.split()[0]: line for line in shown.splitlines()[1:] if line.strip()}
+    assert lines["small"].split()[1:3] == ["Sixteen", "turbines"]
+    assert "Shows where" not in shown.replace("\n", " ")
 
 
 def test_runs_are_listed_with_their_verdicts(tmp_path: Path) -> None:
@@ -61,6 +70,106 @@ def test_runs_are_listed_with_their_verdicts(tmp_path: Path) -> None:
     assert [run.folder for run in listed(tmp_path / "good")] == [str(tmp_path / "good")]
 
 
+def kept(folder: Path, result: Result, started: str, **more: object) -> Path:
+    """Save a run's result in a folder. more: fields of its `run`, and `load`."""
+    data = json.loads(result.to_json())
+    data |= {"load": more.pop("load", None)}
+    data["run"] |= {"started": started} | more
+    folder.mkdir(parents=True)
+    (folder / "result.json").write_text(json.dumps(data))
+    return folder
+
+
+def began(folder: Path, state: str) -> Path:
+    """Leave the state of an interrupted run or campaign in a folder."""
+    (folder / state).parent.mkdir(parents=True)
+    (folder / state).write_text("{}")
+    return folder
+
+
+def test_every_kind_of_run_is_listed_by_its_time_with_what_it_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    good, bad, none = passed(), failed(), unknown()
+    kept(Path("runs/a"), good, "2026-11-23T15:42:29+00:00")
+    kept(Path("runs/b"), bad, "2026-11-22T08:00:01+00:00", part="part 1 of 2")
+    kept(Path("runs/c/1"), none, "2026-11-24T00:00:00+00:00", load={"phases": []})
+    began(Path("runs/d"), RUN_STATE)
+    began(kept(Path("runs/e"), good, "2026-11-25T00:00:00+00:00"), RUN_STATE)
+    Path("runs/e/scenario.yaml").touch()
+    began(Path("runs/f g"), CAMPAIGN_STATE)
+    Path("runs/h").mkdir()
+    document = {"verdict": "fail", "scenario": "chaos-light", "seed": 3}
+    Path("runs/h/campaign.json").write_text(json.dumps(document))
+    began(Path("runs/i"), RUN_STATE)
+    Path("runs/i/scenario.yaml").touch()
+    Path("runs/i/nodes").mkdir()
+    way = "go on with `windfleet run --resume runs"
+    assert good.lake is not None
+    assert bad.lake is not None
+    first = PastRun(
+        "runs/a", "run", "pass", "quickstart", 7, "2026-11-23T15:42:29+00:00", 900_000, 71.3
+    )
+    first = replace(first, digest=good.lake.digest)
+    day = PastRun("runs/b", "part 1 of 2", "fail", "fleet-day", 20_240_115)
+    found = [
+        PastRun("runs/d", "run", None, resumable=True, note=f"began; {way}/d`"),
+        PastRun(
+            "runs/f g",
+            "campaign",
+            None,
+            resumable=True,
+            note="began; go on with `windfleet campaign --resume 'runs/f g'`",
+        ),
+        PastRun("runs/h", "campaign", "fail", "chaos-light", 3),
+        PastRun("runs/i", "run", None, resumable=True, note=f"ended without a result; {way}/i`"),
+        replace(
+            day,
+            started="2026-11-22T08:00:01+00:00",
+            rows=129_600_000,
+            seconds=8412.0,
+            digest=bad.lake.digest,
+        ),
+        first,
+        PastRun("runs/c/1", "load test", "unknown", "quickstart", 7, "2026-11-24T00:00:00+00:00"),
+        replace(
+            first,
+            folder="runs/e",
+            started="2026-11-25T00:00:00+00:00",
+            resumable=True,
+            note=f"{way}/e`",
+        ),
+    ]
+    assert listed(Path("runs")) == found
+    assert list(json.loads(runs.inside("list", "--json").out)) == ["scenarios", "themes", "runs"]
+    assert json.loads(runs.inside("list", "runs", "--json").out) == {
+        "runs": [asdict(each) for each in found]
+    }
+    _, head, _, *lines = table(runs.inside("list", "runs").out)
+    assert head == ["verdict", "run", "kind", "started", "rows", "time"]
+    assert lines == [
+        ["NONE", f"runs/d ({found[0].note})", "run", "–", "–"],
+        ["NONE", f"runs/f g ({found[1].note})", "campaign", "–", "–"],
+        ["FAIL", "runs/h", "campaign", "–", "–"],
+        ["NONE", f"runs/i ({found[3].note})", "run", "–", "–"],
+        ["FAIL", "runs/b", "part 1 of 2", "2026-11-22 08:00", "129,600,000", "2 h 20 min"],
+        ["PASS", "runs/a", "run", "2026-11-23 15:42", "900,000", "1 min 11 s"],
+        ["UNKNOWN", "runs/c/1", "load test", "2026-11-24 00:00", "–", "–"],
+        ["PASS", f"runs/e ({way}/e`)", "run", "2026-11-25 00:00", "900,000", "1 min 11 s"],
+    ]
+
+
+def table(text: str) -> list[list[str]]:
+    """Return the cells of the lines of a table, without empty ones."""
+    return [re.split(r"\s{2,}", line.strip()) for line in text.splitlines() if line.strip()]
+
+
+def test_a_folder_without_runs_is_said_to_have_none(tmp_path: Path) -> None:
+    assert runs.inside("list", "runs", tmp_path).out == f"runs\nnone in {tmp_path}\n"
+
+
 def test_a_folder_that_is_not_there_is_2(tmp_path: Path) -> None:
     done = runs.inside("list", "runs", tmp_path / "none")
     assert (done.code, done.said_once("none: there is no such folder")) == (2, True)
@@ -80,11 +189,44 @@ def test_figures_are_found_by_name_meaning_and_unit() -> None:
     assert done.said_once("'latensy'", "did you mean", "latency")
 
 
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [
+        ("p999", "latency.flush.p999"),  # in names only
+        ("coherency", "load.usl.beta"),  # in descriptions only
+        ("Contention", "load.usl.alpha"),
+        ("requests/s", "store.put_ceiling_per_s"),  # as units only
+        ("USD", "cost.per_day"),
+    ],
+)
+def test_a_word_of_one_place_is_enough(word: str, name: str) -> None:
+    found = figures(word)
+    assert found[name] is FIGURES[name]
+    assert len(found) < len(FIGURES) / 4
+
+
+def test_the_table_of_figures_has_what_json_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    found = [{"name": name, **asdict(figure)} for name, figure in FIGURES.items()]
+    assert json.loads(runs.inside("figures", "--json").out) == found
+    head, _, *lines, last = table(runs.inside("figures").out)
+    assert head == ["figure", "unit", "kind", "meaning"]
+    assert lines == [
+        [name, figure.unit or "–", figure.kind, figure.description]
+        for name, figure in sorted(FIGURES.items())
+    ]
+    assert last[0].startswith("A scenario names them in `expect`")
+
+
 def test_faults_has_every_kind_of_the_catalogues() -> None:
     known = {kind.name for kind in faults(None)}
     assert known == {*EVENTS, *DATA, *DELIVERY}
     assert [kind.name for kind in faults("store.error")] == ["store.error"]
     assert {kind.section for kind in faults("clock")} == {"data_faults"}
+    assert {kind.name for kind in faults("data_faults")} == set(DATA)
+    assert all("farms" in kind.settings for kind in faults("data_faults"))
+    assert [kind.name for kind in faults("veering")] == ["weather.storm"]  # in its text only
+    assert [kind.name for kind in faults("node.wal")] == ["node.wal"]  # node.disk-full says it too
     done = runs.inside("faults", "node.crush")
     assert (done.code, done.said_once("'node.crush'", "node.crash")) == (2, True)
 
@@ -98,4 +240,19 @@ def test_the_example_of_each_kind_is_a_scenario_as_written(kind: FaultKind, tmp_
     assert len(getattr(scenario, kind.section)) == 1
     written = {key.split(":")[0].strip() for key in kind.example.strip("- {}").split(", ")}
     assert written - {"kind"} <= set(kind.settings)
-    assert kind.example in runs.inside("faults", kind.name).out.replace("\n", " ")
+    shown = runs.inside("faults", kind.name).out
+    assert kind.example in shown.replace("\n", " ")
+    assert f"settings: {', '.join(kind.settings)}\n" in shown
+
+
+def test_the_faults_of_several_sections_are_shown_by_section() -> None:
+    assert json.loads(runs.inside("faults", "--json").out) == [
+        asdict(kind) | {"settings": list(kind.settings)} for kind in faults(None)
+    ]
+    shown = runs.inside("faults").out
+    places = [shown.index(f"{section}  {text}\n") for section, text in SECTIONS.items()]
+    assert places == sorted(places)
+    for kind in faults(None):
+        at = shown.index(f" {kind.name} ")
+        begun = [section for section, place in zip(SECTIONS, places, strict=True) if place < at]
+        assert begun[-1] == kind.section

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,12 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+def schema_of(file: str) -> Path:
+    """Return the schema that the first line names for editors."""
+    (schema,) = re.findall(r"^# yaml-language-server: \$schema=(.*)", Path(file).read_text())
+    return Path(schema)
+
+
 @pytest.mark.parametrize("kind", ["scenario", "load"])
 def test_a_new_scenario_is_valid_and_named_after_its_file(kind: str) -> None:
     done = runs.inside("new", "My.run-2", "--kind", kind)
@@ -27,8 +34,7 @@ def test_a_new_scenario_is_valid_and_named_after_its_file(kind: str) -> None:
     assert scenario.name == "My.run-2"
     assert (scenario.load is not None) == (kind == "load")
     assert scenario.expect
-    first = Path("My.run-2.yaml").read_text().partition("\n")[0]
-    assert Path(first.partition("$schema=")[2]) == ROOT / "scenarios" / "scenario.schema.json"
+    assert schema_of("My.run-2.yaml") == ROOT / "scenarios" / "scenario.schema.json"
 
 
 def test_a_new_fleet_loads_and_runs_with_a_shipped_scenario() -> None:
@@ -46,6 +52,14 @@ def test_every_shipped_scenario_can_be_copied(name: str) -> None:
     copy, origin = load(Path("copy.yaml")), load(ROOT / "scenarios" / f"{name}.yaml")
     assert copy.name == "copy"
     assert (copy.clock, copy.faults, copy.expect) == (origin.clock, origin.faults, origin.expect)
+    assert schema_of("copy.yaml") == ROOT / "scenarios" / "scenario.schema.json"
+
+
+def test_a_copy_of_a_load_test_is_for_load_and_its_path_is_quoted() -> None:
+    Path("a b").mkdir()
+    done = runs.inside("new", "a b/x.yml", "--from", "load-ramp")
+    assert done.out == "a b/x.yml: written; run it with: windfleet load 'a b/x.yml'\n"
+    assert [path.name for path in Path("a b").iterdir()] == ["x.yml"]
 
 
 @pytest.mark.parametrize(

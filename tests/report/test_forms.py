@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 from sim.report.forms import Form, in_form, markdown
-from sim.report.result import RESULT_FILE, Result
+from sim.report.result import RESULT_FILE, Difference, Recheck, Result
+from sim.report.write import HTML_FILE
 from tests.support import runs
 from tests.support.report_samples import failed, passed, unknown
 
@@ -42,6 +43,9 @@ def test_stdout_is_one_document_and_the_exit_code_stays(
         assert result.verdict in out.partition("\n")[0]
     else:
         assert out.startswith(result.verdict.upper())
+        said = [f"error: {error}" for error in result.errors]
+        said += [f"report: {tmp_path / HTML_FILE}"] if result.exit_code else []
+        assert out.splitlines()[1:] == said
 
 
 def test_text_is_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,6 +61,56 @@ def test_markdown_names_each_condition_that_failed_and_counts_the_findings(tmp_p
     assert all(f"`{outcome.text}`" in page for outcome in missed)
     assert f"and {len(result.findings) - 10:,} more findings" in page
     assert page.count("\n|---") == 2
+
+
+DAY = """\
+## ❌ windfleet fail: fleet-day, seed 20240115
+
+Found: 4,500 rows lost, 900 rows duplicated, 900 rows misplaced, 1 row altered.
+
+- not met: `rows.lost == 0`, is 4,500 rows
+- not met: `rows.duplicated == 0`, is 900 rows
+- not decided: `verify.rows_per_s >= 100000`, is –
+- lost ingestion A-017 object is missing
+- duplicated ingestion C-002 rows twice
+- altered enriched H object 7
+- manifest F-000 \\<b\\>no\\</b\\> manifest 0
+
+| figure | value | kind |
+|---|---:|---|
+| Rows generated | 129,600,000 rows | counted |
+| Row throughput | 14,873 rows/s | measured |
+| Object throughput | 148.6 objects/s | measured |
+| Store's PUT ceiling | 412.4 requests/s | measured |
+| PUT latency, p99 | 21.4 ms | measured |
+| Freshness, p99 | 15 min 3 s | modelled |
+| Peak memory | 1.2 GiB | measured |
+| S3 cost per day | 6.43 USD | modelled |
+
+| stage | expected | in the lake | wrong |
+|---|---:|---:|---|
+| ingestion | 129,600,000 | 129,597,300 | 3,600 lost, 900 duplicated |
+| quarantine | 129,528 | 129,528 | none |
+| validated | 129,470,472 | 129,470,472 | 900 misplaced |
+| enriched | 129,470,472 | 129,469,572 | 900 lost, 1 altered |
+| aggregated | 216,000 | 215,208 | 792 lost |
+
+differs from result.json in: digest
+
+digest `9f2c9f2c9f2c9f2c`; report: `report.html`; \
+replay: `windfleet run scenarios/fleet-day.yaml --set seed=20240115`
+"""
+
+
+def test_markdown_is_complete() -> None:
+    result = failed()
+    found = (
+        *result.findings[:2],
+        replace(result.findings[2], turbine=None, detail="object 7"),
+        result.findings[3],
+    )
+    check = Recheck("x", "pass", 40, (Difference("digest", "a", "b"),))
+    assert markdown(replace(result, findings=found, recheck=check), Path("report.html")) == DAY
 
 
 def test_markdown_shows_text_of_a_run_as_it_is(tmp_path: Path) -> None:

@@ -49,9 +49,11 @@ class CellSearch:
             self.search(name, column.storage, refs, of)
         elif pa.types.is_map(kind):
             of, column = of[np.asarray(column.is_valid())], column.drop_null()
+            bounds = np.asarray(column.offsets)
+            of = np.repeat(of, np.diff(bounds))
             for part, inside in (("key", column.keys), ("value", column.items)):
-                lengths = np.diff(np.asarray(column.offsets))
-                self.search(f"{name}.{part}", inside, refs, np.repeat(of, lengths))
+                # Of a slice, too, they are those of the whole column.
+                self.search(f"{name}.{part}", inside[bounds[0] : bounds[-1]], refs, of)
         elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
             parents = np.asarray(pc.list_parent_indices(column), dtype=np.int64)
             self.search(name, column.flatten(), refs, of[parents])

@@ -329,7 +329,7 @@ class _Walk:
             count, size = self._read_varint(more), more + 1
             self._at -= 1
         self._literal(size)
-        if kind in _TRUTHS or (place == _GROUPS and count != 1):
+        if kind in _TRUTHS:
             raise ValueError("a list that is not supported")
         for _ in range(count):
             begin = self._at
