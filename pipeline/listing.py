@@ -1,4 +1,4 @@
-"""One page of ListObjectsV2, parsed strictly: no other answer passes for an empty bucket.
+"""S3's answers to listings, parsed strictly: no other answer passes for an empty bucket.
 
 Each of these raises ValueError:
 
@@ -16,6 +16,7 @@ from urllib.parse import unquote_plus
 from xml.etree import ElementTree
 
 _ROOT = "ListBucketResult"
+_UPLOADS = "ListMultipartUploadsResult"
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,7 @@ class Page:
 
 def page(body: bytes, bucket: str) -> Page:
     """Parse the answer to ListObjectsV2 of a bucket. Raise ValueError, which names the defect."""
-    try:
-        root = ElementTree.fromstring(body)
-    # LookupError: an unknown encoding
-    except (ElementTree.ParseError, LookupError, ValueError) as error:
-        raise ValueError(f"a listing that is not XML ({_beginning(body)}: {error})") from None
-    namespace = root.tag[: root.tag.find("}") + 1]
-    if root.tag != namespace + _ROOT:
-        raise ValueError(f"<{root.tag.rpartition('}')[2][:40]}> instead of <{_ROOT}>")
+    root, namespace = _root(body, _ROOT)
 
     def text(name: str, parent: ElementTree.Element = root) -> str | None:
         return parent.findtext(namespace + name)
@@ -63,6 +57,25 @@ def page(body: bytes, bucket: str) -> Page:
     if more == "true" and not token:
         raise ValueError("a truncated listing without a next page")
     return Page(objects, token if more == "true" else None)
+
+
+def has_uploads(body: bytes) -> bool:
+    """Return True if an answer to ListMultipartUploads names an upload. Raise ValueError."""
+    root, namespace = _root(body, _UPLOADS)
+    return root.find(f"{namespace}Upload") is not None
+
+
+def _root(body: bytes, wanted: str) -> tuple[ElementTree.Element, str]:
+    """Return the root of an answer, and the namespace. Raise ValueError, which names the defect."""
+    try:
+        root = ElementTree.fromstring(body)
+    # LookupError: an unknown encoding
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
+        raise ValueError(f"a listing that is not XML ({_beginning(body)}: {error})") from None
+    namespace = root.tag[: root.tag.find("}") + 1]
+    if root.tag != namespace + wanted:
+        raise ValueError(f"<{root.tag.rpartition('}')[2][:40]}> instead of <{wanted}>")
+    return root, namespace
 
 
 def _beginning(body: bytes) -> str:

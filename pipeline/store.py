@@ -76,15 +76,11 @@ class S3ObjectStore:
         most: objects on a page, None for S3's default.
         """
         operation = f"list {bucket}/{prefix}"
-        query = {"list-type": "2", "encoding-type": "url"} | ({"prefix": prefix} if prefix else {})
+        query = {"prefix": prefix} if prefix else {}
         query |= {"max-keys": str(most)} if most is not None else {}
         seen: set[str] = set()
         for _ in range(MOST_PAGES):
-            answer = self._ask(operation, "GET", bucket, query=query)
-            try:
-                page = listing.page(answer.body, bucket)
-            except ValueError as error:
-                raise self._not_s3(operation, str(error)) from None
+            page = self._page(operation, bucket, query)
             yield page.objects
             if page.token is None:
                 return
@@ -93,6 +89,30 @@ class S3ObjectStore:
             seen.add(page.token)
             query["continuation-token"] = page.token
         raise self._not_s3(operation, f"a listing of more than {MOST_PAGES:,} pages")
+
+    def page(self, bucket: str, after: str, most: int) -> tuple[Objects, bool]:
+        """Return objects behind the key `after`, `most` at most, and if there are more.
+
+        Raises StoreError.
+        """
+        operation = f"list {bucket} after {after}"
+        query = {"max-keys": str(most)} | ({"start-after": after} if after else {})
+        page = self._page(operation, bucket, query)
+        if any(key <= after for key, _, _ in page.objects):
+            raise self._not_s3(operation, "a listing that begins before its place")
+        return page.objects, page.token is not None
+
+    def has_uploads(self, bucket: str) -> bool:
+        """Return True for a bucket with incomplete multipart uploads.
+
+        Raises NoBucket, and StoreError.
+        """
+        operation = f"list uploads {bucket}"
+        answer = self._ask(operation, "GET", bucket, query={"uploads": ""})
+        try:
+            return listing.has_uploads(answer.body)
+        except ValueError as error:
+            raise self._not_s3(operation, str(error)) from None
 
     def first(self, bucket: str) -> str | None:
         """Return any key of the bucket, None if it is empty.
@@ -107,6 +127,15 @@ class S3ObjectStore:
         begin = folder + name_prefix
         pages = self.pages(bucket, begin)
         return sorted(key for page in pages for key, _, _ in page if key.startswith(begin))
+
+    def _page(self, operation: str, bucket: str, query: dict[str, str]) -> listing.Page:
+        """Return one page of ListObjectsV2."""
+        query = {"list-type": "2", "encoding-type": "url"} | query
+        answer = self._ask(operation, "GET", bucket, query=query)
+        try:
+            return listing.page(answer.body, bucket)
+        except ValueError as error:
+            raise self._not_s3(operation, str(error)) from None
 
     def _put(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from sim import garbage
 from sim.errors import INTERRUPTED
 
 
@@ -12,6 +13,7 @@ def main() -> int:
 
     Ctrl-C before the program handles it itself, which is while it is imported, is no traceback.
     """
+    garbage.search_rarely()
     try:
         from sim import cli
 
@@ -19,6 +21,8 @@ def main() -> int:
     except KeyboardInterrupt:
         print("windfleet: interrupted", file=sys.stderr)
         return INTERRUPTED
+    finally:
+        garbage.end_search()
 
 
 if __name__ == "__main__":

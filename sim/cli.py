@@ -112,7 +112,8 @@ def _run(args: argparse.Namespace) -> int:
         out = _out(args, scenario)
         parts = RunParts(out, _store_options(args, "short"), args.overwrite, args.replay)
         return _on_cluster(args, RunWork(scenario, parts), out)
-    store = replace(_store_options(args, "short"), shared=args.shard is not None)
+    shared, first = args.shard is not None, args.shard is not None and args.shard.index == 1
+    store = replace(_store_options(args, "short"), shared=shared, first=first)
     if store.shared and store.empty_lake:
         raise PartError("--empty-lake would remove the objects of other parts; empty it beforehand")
     options = RunOptions(

@@ -9,12 +9,15 @@ import os
 import signal
 import threading
 
+from sim import garbage
+
 
 def follow_parent() -> None:
     """Ignore Ctrl-C, and end this process as soon as its parent has died.
 
     A worker calls it first.
     """
+    garbage.search_rarely()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     parent = multiprocessing.parent_process()

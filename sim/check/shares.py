@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -35,6 +35,7 @@ from sim.check.read.keys import (
 )
 from sim.check.read.lake import LakeError, LakeReader, ObjectRef
 from sim.check.read.nodes import NodeFile, discover
+from sim.check.read.ranges import NameRanges
 from sim.check.share import SEARCHED, STRAYS, Share, ShareVerdict, judge_share, search_foreign
 from sim.check.verdict import Judged, Verdict, verdict
 
@@ -79,9 +80,10 @@ def judged(
     truth: a folder of ground truth, or None.
     by_hand: no run drove the nodes, so they may have been drained more than once.
     early: verdicts on shares that were judged before the end.
-    elsewhere: turbines that are judged elsewhere. Their objects are passed over.
-    strays: False if objects of no turbine are judged elsewhere. They are still searched for the
-        secrets of these nodes.
+    elsewhere: turbines that are judged elsewhere. Their objects are passed over, as are those of no
+        turbine between them (`NameRanges`).
+    strays: False if objects of no turbine, in no turbine's place, are judged elsewhere. They are
+        still searched for the secrets of these nodes.
     Never raises for defects of the run: they are in the result.
     """
     files = [file for file in discover(run_nodes) if file.turbine not in elsewhere]
@@ -94,13 +96,14 @@ def judged(
     except TruthError as error:
         faults = events = None
         errors.append(str(error))
+    ranges = NameRanges([file.turbine for file in files], elsewhere) if elsewhere else None
     try:
-        refs = lake.objects()
+        refs = lake.objects(ranges)
     except LakeError as error:
         return Judged(errors=[*errors, str(error)])
-    if elsewhere:
-        refs = [ref for ref in refs if _place(ref)[1] not in elsewhere]
     shares, share_of = _shares(files, early.begins if early is not None else ())
+    if ranges is not None:
+        refs = [ref for ref in refs if _is_own(ref, share_of, elsewhere, ranges)]
     foreign = _deal(refs, shares, share_of)
     for number, share in shares.items():
         shares[number] = replace(_with_truth(share, faults, events), by_hand=by_hand)
@@ -113,10 +116,19 @@ def judged(
     ]
     if strange:
         parts[SEARCHED] = search_foreign(lake, SEARCHED, strange, files)
-    if not strays:
-        stray = {ref.name for ref in _strays(shares)}
-        refs = [ref for ref in refs if ref.name not in stray]
-        foreign, shares[STRAYS] = [], replace(shares[STRAYS], objects={})
+    if not strays and ranges is not None:
+        nowhere = {ref.name for ref in (*foreign, *_strays(shares)) if ranges.has(ref.key) is None}
+        foreign = [ref for ref in foreign if ref.name not in nowhere]
+        refs = [ref for ref in refs if ref.name not in nowhere]
+        left_over = shares[STRAYS].objects.items()
+        shares[STRAYS] = replace(
+            shares[STRAYS],
+            objects={
+                stage: kept
+                for stage, found in left_over
+                if (kept := [ref for ref in found if ref.name not in nowhere])
+            },
+        )
     for share in shares.values():
         if early is not None and (known := early.verdict_on(share)) is not None:
             parts[share.number] = known
@@ -227,6 +239,16 @@ def _place(ref: ObjectRef) -> tuple[str, str]:
     if place is not None:
         return place.stage, place.turbine
     return "quarantine" if holds_rejected(ref.bucket, ref.key) else name, ""
+
+
+def _is_own(
+    ref: ObjectRef, share_of: Mapping[str, int], elsewhere: Collection[str], ranges: NameRanges
+) -> bool:
+    """Return True for an object of these turbines, or of none, in no other turbine's place."""
+    turbine = _place(ref)[1]
+    if turbine in share_of:
+        return True
+    return turbine not in elsewhere and ranges.has(ref.key) is not False
 
 
 def _strays(shares: dict[int, Share]) -> list[ObjectRef]:

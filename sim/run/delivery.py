@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
-from sim.chaos.proxy import FaultProxy
 from sim.run import fired_log, operations, truth
 from sim.run.attempts import Attempts
 from sim.run.early import EarlyOracle
@@ -31,6 +31,9 @@ from sim.run.shards import run_shards
 from sim.scenario import Scenario
 from sim.store import target
 from sim.store.target import Target
+
+if TYPE_CHECKING:
+    from sim.chaos.proxy import FaultProxy
 
 
 def deliver(

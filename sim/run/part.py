@@ -6,8 +6,10 @@ events of a farm, its crews) is computed again from the seed, so no part needs a
 
 A part is cut into shards for its worker processes, which decides memory and time only:
 
-- A shard holds SHARD_ROWS rows of a flush at most, and one of SHARDS_PER_WORKER shares of the
-  part's turbines, but LEAST_TURBINES if the farm has them.
+- A shard holds SHARD_ROWS rows of a flush at most. For several workers it is one of
+  SHARDS_PER_WORKER shares of the part's turbines, but LEAST_TURBINES if the farm has them.
+- For one worker nothing is gained by more shards, each of which computes its farm's weather, wakes
+  and crews again.
 - Faults of delivery, and objects per farm, need the farm's nodes in one process.
 """
 
@@ -98,7 +100,8 @@ def in_shards(part: Part, flush_rows: int, workers: int, whole_farms: bool) -> l
     """Cut a part into shards. flush_rows: rows of a turbine in one flush."""
     if whole_farms:
         return list(part.farms)
-    fair = -(-part.turbines // (SHARDS_PER_WORKER * workers))
+    shares = SHARDS_PER_WORKER * workers if workers > 1 else 1
+    fair = -(-part.turbines // shares)
     most = max(1, min(SHARD_ROWS // max(1, flush_rows), max(fair, LEAST_TURBINES)))
     return [piece for farm in part.farms for piece in _cut(farm, most)]
 

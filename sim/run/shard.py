@@ -28,7 +28,6 @@ from pipeline.settings import Settings
 from pipeline.store import S3ObjectStore
 from pipeline.under_way import Pool
 from sim.chaos.faults import FaultPoint
-from sim.chaos.proxy import report_time
 from sim.chaos.shard import ShardFaults
 from sim.errors import StoreGone
 from sim.fleet.nodes import node_configs
@@ -186,6 +185,8 @@ class _Shard:
 
     def _send_time(self, url: str) -> None:
         """Send the fault proxy the virtual time. Raises StoreGone."""
+        from sim.chaos.proxy import report_time  # it serves HTTP
+
         try:
             report_time(url, self._plan.part.farm.farm_id, self._env.now)
         except OSError as error:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.settings import Settings
 from pipeline.store import TIMEOUT_S
 from sim.chaos.faults import Fault
-from sim.chaos.proxy import CLIENT_TIMEOUT_S, FaultProxy
 from sim.fleet.part import FarmPart
 from sim.model.clock import SimClock
 from sim.model.events import Event
@@ -18,6 +18,9 @@ from sim.run.planned_faults import counted_in, kills
 from sim.scenario import Scenario
 from sim.scenario.scenario import PipelineSettings, Uplink
 from sim.store.target import Target
+
+if TYPE_CHECKING:
+    from sim.chaos.proxy import FaultProxy
 
 
 @dataclass(frozen=True)
@@ -101,11 +104,20 @@ def shard_plans(
             resumed=resumed,
             faults=counted_in(scenario.faults, scenario.fleet, [shard]),
             proxied=proxy is not None,
-            timeout_s=TIMEOUT_S if proxy is None else CLIENT_TIMEOUT_S,
+            timeout_s=_timeout_s(proxy),
             kill_rows=tuple(due.get(shard.name, ())),
         )
         for shard in cut
     ]
+
+
+def _timeout_s(proxy: FaultProxy | None) -> float:
+    """Return the longest wait for an answer of the store, or of the proxy in front of it."""
+    if proxy is None:
+        return TIMEOUT_S
+    from sim.chaos.proxy import CLIENT_TIMEOUT_S  # it serves HTTP
+
+    return CLIENT_TIMEOUT_S
 
 
 def _client_settings(store: Target, proxy: FaultProxy | None) -> Settings | None:

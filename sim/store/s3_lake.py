@@ -6,10 +6,10 @@ lake.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from pipeline.ports import NoBucket, NotFound, ObjectStore, StoreError
 from pipeline.retry import Retrying
@@ -18,6 +18,7 @@ from pipeline.store import S3ObjectStore
 from sim.check import LakeError, LakeReader
 
 TIMEOUT_S = 60
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,9 @@ class Pages(ObjectStore, Protocol):
     def pages(self, bucket: str) -> Iterator[list[tuple[str, int, str]]]:
         """Yield key, size and ETag of every object, page by page. Raises StoreError."""
 
+    def page(self, bucket: str, after: str, most: int) -> tuple[list[tuple[str, int, str]], bool]:
+        """Return objects behind a key, and if there are more. Raises StoreError."""
+
 
 class S3Buckets:
     """Buckets of an S3, see `sim.check.read.lake.Buckets`."""
@@ -64,10 +68,16 @@ class S3Buckets:
         self._store, self._place, self._tries = store, place, tries
 
     def listing(self, bucket: str) -> list[tuple[str, int, str]] | None:
+        return self._listed(bucket, lambda: list(chain.from_iterable(self._store.pages(bucket))))
+
+    def page(
+        self, bucket: str, after: str, most: int
+    ) -> tuple[list[tuple[str, int, str]], bool] | None:
+        return self._listed(bucket, lambda: self._store.page(bucket, after, most))
+
+    def _listed(self, bucket: str, call: Callable[[], T]) -> T | None:
         try:
-            return self._tries.run(
-                "list", bucket, "", 0, lambda: list(chain.from_iterable(self._store.pages(bucket)))
-            )
+            return self._tries.run("list", bucket, "", 0, call)
         except NoBucket:
             return None
         except StoreError as error:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline import lake, ports, settings
 from pipeline.retry import Retrying
@@ -26,7 +27,6 @@ from pipeline.settings import Settings, SettingsError
 from pipeline.store import S3ObjectStore
 from sim.chaos.choice import Note
 from sim.chaos.faults import KINDS, Fault
-from sim.chaos.proxy import FaultProxy, address
 from sim.check import LakeReader
 from sim.errors import TargetError
 from sim.measure.ceiling import measure
@@ -35,6 +35,9 @@ from sim.store.gateway import BODIES_IN_MEMORY_BYTES, Gateway
 from sim.store.localstack import EmbeddedLocalStack
 from sim.store.s3_lake import s3_lake
 from sim.store.server_record import Server
+
+if TYPE_CHECKING:
+    from sim.chaos.proxy import FaultProxy
 
 CEILING_S = 1.0
 CEILING_BYTES = 16_384
@@ -47,7 +50,8 @@ class Options:
     """Options of the command line.
 
     port, gateway, processes: of the embedded store. folder: the lake as files, no S3. shared: other
-    parts of the run write into the same lake, which may hold objects. embedded: whatever endpoint
+    parts of the run write into the same lake, which may hold objects. first: this is the first of
+    them. embedded: whatever endpoint
     the environment names.
     """
 
@@ -60,6 +64,7 @@ class Options:
     gateway: Gateway = "short"
     processes: int = 1
     shared: bool = False
+    first: bool = False
     embedded: bool = False
 
 
@@ -225,6 +230,8 @@ def require_proxy_possible(options: Options, faults: Sequence[Fault]) -> None:
         return
     endpoint_url = endpoint_of(options)
     if _of_the_wire(faults) and endpoint_url is not None:
+        from sim.chaos.proxy import address  # it serves HTTP
+
         try:
             address(endpoint_url)
         except ValueError as error:
@@ -246,6 +253,8 @@ def fault_proxy(
     if not wire:
         yield None
         return
+    from sim.chaos.proxy import FaultProxy  # it serves HTTP
+
     try:
         with FaultProxy(target.endpoint_url, seed, wire, note) as proxy:
             yield proxy
@@ -296,7 +305,9 @@ def embedded(options: Options) -> Iterator[Target]:
 def _prepared(target: Target, options: Options) -> Target:
     if options.empty_lake:
         lake.empty(target.store)
-    lake.ensure(target.store)
+    # Parts need the buckets only. What a bucket lacks besides, the first part or `store up` sets.
+    if not options.shared or options.first or lake.missing(target.store):
+        lake.ensure(target.store)
     if not options.shared:
         _refuse_objects(target.endpoint_url, lake.first_object(target.store))
     return target

@@ -24,6 +24,7 @@ from sim.check.detection.truth import EVENTS
 from sim.check.findings import Finding, Findings
 from sim.check.read.keys import bucket_of
 from sim.check.read.lake import LakeError, ObjectRef
+from sim.check.read.ranges import NameRanges
 from sim.check.share import SEARCHED, Share, ShareVerdict
 from sim.check.verdict import Judged, Verdict, verdict
 from tests.support.oracle_world import HOUR_0, START_US
@@ -59,7 +60,7 @@ class Lake:
     def __init__(self, refs: Iterable[ObjectRef], error: str = "") -> None:
         self.refs, self.error = list(refs), error
 
-    def objects(self) -> list[ObjectRef]:
+    def objects(self, ranges: NameRanges | None = None) -> list[ObjectRef]:
         if self.error:
             raise LakeError(self.error)
         return self.refs
@@ -154,6 +155,22 @@ def test_turbines_are_divided_by_farm_number_and_size(
 
 def test_a_share_has_64_turbines_and_96_mebibytes() -> None:
     assert (shares.SHARE_TURBINES, shares.SHARE_BYTES) == (64, 96 * 1024 * 1024)
+
+
+@pytest.mark.parametrize("strays", [True, False])
+def test_of_two_parts_each_object_is_judged_by_one(world: World, strays: bool) -> None:
+    world.node("A/A-1.db")
+    own = [data("ingestion", "A-1"), checkpoint("A-1")]
+    theirs = [data("ingestion", "B-1"), checkpoint("B-1"), data("ingestion", "B-7")]
+    between, manifest = data("ingestion", "A-7"), data("metadata", "A-8")
+    nowhere = [ref("ingestion", "odd"), ref("metadata", "metadata/odd")]
+    lake: Any = Lake([*own, *theirs, between, manifest, *nowhere])
+    found = shares.judged(world.folder / "nodes", lake, None, 1, elsewhere={"B-1"}, strays=strays)
+    dealt = {share.number: share.objects for share in world.shares}
+    assert dealt[0] == {"ingestion": own[:1], "checkpoints": own[1:]}
+    assert dealt[-1] == {"ingestion": [between, *(nowhere[:1] if strays else ())]}
+    assert found.foreign == [manifest, *(nowhere[1:] if strays else ())]
+    assert world.strange == [([each.name for each in (manifest, nowhere[1])], ["A-1"])]
 
 
 def test_objects_go_to_the_share_of_the_turbine_in_their_key(world: World) -> None:

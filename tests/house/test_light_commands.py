@@ -33,6 +33,14 @@ print(json.dumps(sorted(sys.modules)))
 """
 
 
+def test_a_part_imports_no_module_that_only_others_need() -> None:
+    heavy = {"polars", "pandas", "botocore", "h11", "asyncio", "sim.chaos.proxy"}
+    program = "import json, sys, sim.run.command; print(json.dumps(sorted(sys.modules)))"
+    command = [sys.executable, "-c", program]
+    shown = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert heavy & set(json.loads(shown.stdout)) == set()
+
+
 def test_a_run_imports_no_data_frames() -> None:
     """ADBC's `dbapi` imports polars where it is installed."""
     program = "import json, sys, sim.run.shard; print(json.dumps(sorted(sys.modules)))"

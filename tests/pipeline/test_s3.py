@@ -462,8 +462,13 @@ def test_an_object_of_another_size_than_listed_gives_no_verdict() -> None:
 def test_a_wrong_answer_about_a_bucket_is_an_error(body: bytes) -> None:
     tagged = b"<Tagging><TagSet><Tag><Key>%s</Key><Value>%s</Value></Tag></TagSet></Tagging>"
     ours = Reply(200, tagged % next((k.encode(), v.encode()) for k, v in lake.TAGS.items()))
-    for before, ask in (([], lake.ensure), ([ours], lake.ensure), ([], lake.incomplete_uploads)):
-        replies = (Reply(200, page()), *before, Reply(200, body))
+    there = Reply(200, page())
+    for before, ask in (
+        ([there], lake.ensure),
+        ([there, ours], lake.ensure),
+        ([], lake.incomplete_uploads),
+    ):
+        replies = (*before, Reply(200, body))
         with (
             served(*replies) as server,
             pytest.raises(lake.LakeError, match="answers, but not as S3 does"),

@@ -106,6 +106,13 @@ def test_a_listing_is_complete_and_limited_to_its_prefix(clean_lake: str) -> Non
         expected = sorted(FOLDER + name for name in names if name.startswith(prefix))
         assert store.list(BUCKET, FOLDER, prefix) == expected
     assert len(names) == 1099 + 4 * 99
+    keys = sorted([FOLDER + name for name in names] + [FOLDER[:-2] + "1/A-1-1-2.parquet"])
+    for after in ("", FOLDER + "A-1", keys[700], FOLDER + "A-1-\U0010ffff", FOLDER + "\U0010ffff"):
+        behind = [key for key in keys if key > after]
+        for most in (1, 90):
+            found, more = store.page(BUCKET, after, most)
+            assert [key for key, *_ in found] == behind[:most]
+            assert more is (len(behind) > most)
 
 
 def test_an_endpoint_that_does_not_answer_is_unavailable_after_all_attempts() -> None:

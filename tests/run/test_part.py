@@ -68,6 +68,8 @@ def test_shards_hold_the_part_and_are_bounded(
     for shard in cut:
         assert shard.turbines == 1 or shard.turbines * flush_rows <= SHARD_ROWS
         assert shard.turbines <= max(LEAST_TURBINES, -(-part.turbines // workers))
+    if workers == 1 and flush_rows * part.turbines <= SHARD_ROWS:
+        assert len(cut) == len(part.farms), "one worker gains nothing by more shards"
 
 
 def test_pieces_of_a_farm_are_equal() -> None:

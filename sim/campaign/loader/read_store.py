@@ -22,6 +22,7 @@ from sim.store.s3_lake import S3Buckets
 PAGE_KEYS: Final = 4
 LOCATION: Final = "a store in memory"
 Objects = Mapping[Place, bytes]
+Page = tuple[list[tuple[str, int, str]], bool]
 CallStore = Callable[[str, str, frozenset[str]], str | None]
 """call(point, text, possible): records a call and returns the fault that hits it."""
 
@@ -37,6 +38,9 @@ class _ReadOnly:
 
     def list(self, bucket: str, folder: str, name_prefix: str) -> list[str]:
         raise AssertionError(f"a loader lists {bucket}/{folder}{name_prefix} without sizes")
+
+    def page(self, bucket: str, after: str, most: int) -> Page:
+        raise AssertionError(f"a loader lists a part of {bucket}")
 
 
 class ReadStore(_ReadOnly):

@@ -1,7 +1,8 @@
 """The lake: six buckets to list and read, in an S3 store or in a folder `<bucket>/<key>`.
 
 A reader is a small value that can be pickled for another process; connections open on first use.
-For an S3 store it gets an `Opener` and calls it once in each process. Every bucket is listed once.
+For an S3 store it gets an `Opener` and calls it once in each process. Every bucket is listed once,
+or the ranges of it that belong to a part of a fleet.
 Objects are fetched whole, `FETCHES` at a time. Nothing here writes to a bucket; `save` writes to a
 local folder.
 """
@@ -12,11 +13,12 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final, Protocol
 
 from pipeline.records import BUCKET_NAMES, BUCKET_PREFIX
+from sim.check.read.ranges import Listed, NameRanges
 
 BUCKETS: Final = tuple(BUCKET_PREFIX + name for name in BUCKET_NAMES)
 FETCHES: Final = 8
@@ -52,10 +54,16 @@ class Reads(Protocol):
 class Buckets(Protocol):
     """An S3 store, open for reading. Safe to share between threads."""
 
-    def listing(self, bucket: str) -> list[tuple[str, int, str]] | None:
+    def listing(self, bucket: str) -> list[Listed] | None:
         """Return key, size and ETag of every object, None for a missing bucket.
 
         Raises LakeError.
+        """
+
+    def page(self, bucket: str, after: str, most: int) -> tuple[list[Listed], bool] | None:
+        """Return objects behind the key `after`, `most` at most, and if there are more.
+
+        None for a missing bucket. Raises LakeError.
         """
 
     def body(self, bucket: str, key: str) -> bytes | None:
@@ -92,12 +100,13 @@ class LakeReader:
         """Return a reader of a folder `<bucket>/<key>`."""
         return cls(str(path))
 
-    def objects(self) -> list[ObjectRef]:
+    def objects(self, ranges: NameRanges | None = None) -> list[ObjectRef]:
         """Return all objects of the six buckets, sorted.
 
+        ranges: those of the part of a fleet whose objects are wanted. Others may be among them.
         A missing bucket counts as empty. Raises LakeError if all six are missing.
         """
-        found = [self._list(bucket) for bucket in BUCKETS]
+        found = [self._list(bucket, ranges) for bucket in BUCKETS]
         if all(listing is None for listing in found):
             raise LakeError(
                 f"{self.location}: has no bucket named {BUCKET_PREFIX}*; is this the run's lake?"
@@ -138,10 +147,15 @@ class LakeReader:
             path.write_bytes(content)
         return len(refs)
 
-    def _list(self, bucket: str) -> list[ObjectRef] | None:
+    def _list(self, bucket: str, ranges: NameRanges | None = None) -> list[ObjectRef] | None:
         if self.opener is None:
             return self._list_folder(bucket)
-        found = _opened(self.opener).listing(bucket)
+        opened = _opened(self.opener)
+        found: Iterable[Listed] | None = (
+            opened.listing(bucket)
+            if ranges is None
+            else ranges.objects(partial(opened.page, bucket))
+        )
         return None if found is None else [ObjectRef(bucket, *each) for each in found]
 
     def _read_group(self, refs: Sequence[ObjectRef]) -> tuple[list[bytes | None], LakeError | None]:
