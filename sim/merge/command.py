@@ -28,13 +28,10 @@ from rich.console import Console
 
 from pipeline.terminal import cause
 from sim import run_directory
-from sim.campaign import campaign_part
-from sim.campaign.campaign_part import CampaignPart
 from sim.console import SafeConsole
 from sim.errors import PASS, PartError
 from sim.measure import operations
 from sim.measure.operations import OPERATIONS_FILE, SCHEMA, TIMED
-from sim.merge.campaign import merge_campaign
 from sim.merge.fit import require_whole
 from sim.report.campaign import JSON_FILE as CAMPAIGN_FILE
 from sim.report.forms import print_line
@@ -103,7 +100,11 @@ def merge(options: MergeOptions, console: Console) -> int:
         made = merge_demo(scenario, parts, out, options.overwrite, shown, options.within)
         print_made(made, is_quiet=options.is_quiet)
         return PASS
-    if campaign := {p: part for p, part in heads.items() if isinstance(part, CampaignPart)}:
+    if not parts:
+        from sim.campaign.campaign_part import CampaignPart
+        from sim.merge.campaign import merge_campaign
+
+        campaign = {p: part for p, part in heads.items() if isinstance(part, CampaignPart)}
         with _directory(scenario, out, options):
             replay = options.replay if options.within else ""
             return merge_campaign(campaign, out, console, options.is_quiet, replay)
@@ -166,6 +167,8 @@ def _directory(
 def _read(path: Path) -> PartHead:
     """Read the record of a part of any command. Raises PartError."""
     if any((path / name).exists() for name in (CAMPAIGN_FILE, CAMPAIGN_PART_FILE)):
+        from sim.campaign import campaign_part
+
         return campaign_part.read(path)
     return part_file.read(path)
 

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from sim.errors import ResultError
 from sim.measure.operations import OPERATIONS_FILE
 from sim.output_file import PAGE
-from sim.report import html, junit, verify_page
+from sim.report import junit
 from sim.report.result import RESULT_FILE, Result, read_result
 from sim.whole_file import write_text
 
@@ -145,12 +145,16 @@ def _read(path: Path, wanted: Mapping[str, _Kinds]) -> pa.Table:
 
 
 def _derive(result: Result, run_dir: Path, operations: pa.Table | None) -> None:
+    from sim.report import html  # not every command draws
+
     write_text(run_dir / JUNIT_FILE, junit.render(result))
     dashboard = DASHBOARD_FILE if (run_dir / DASHBOARD_FILE).exists() else None
     write_text(run_dir / HTML_FILE, html.render(result, operations, dashboard))
 
 
 def _derive_verify(result: Result, folder: Path) -> None:
+    from sim.report import verify_page
+
     write_text(folder / VERIFY_JUNIT, junit.render(result))
     write_text(folder / VERIFY_HTML, verify_page.render(result))
 
