@@ -141,7 +141,7 @@ KNOWN = {
     "_BETWEEN: b < 128 -> b <= 128": "the character 128 is no letter",
     "_cells: True -> False": "SQLite may be built to read addresses untold, as this one is",
     "DataObject: 0 -> 1": "a default of `rows` that reading sets",
-    "_is_of: return same -> return None": "numpy's `where` takes None for nowhere",
+    "is_of: return same -> return None": "numpy's `where` takes None for nowhere",
     "find_owners: 1 -> 2": _NOBODY,
     "Coordinates._decimals: 9 -> 10": "what stands before the point is at most 9 letters long",
     "Coordinates._decimals: apart < 10.0 ** (-min(decimals, 6)) * (1 - 1e-06) -> apart <= 10.0 ** "

@@ -17,11 +17,15 @@ Each subject has one module of this package:
 | windows that it must hold, with their sums            | `expected.windows`  |
 | batch that must make a revision of a window           | `expected.emission` |
 | turbine that the rows of an object belong to          | `compare.owners`    |
+| the same where an object has rows of a whole farm     | `compare.named_owners` |
+| object that a row belongs in, in either layout        | `compare.places`    |
+| objects that are foreign, unreadable or empty         | `compare.objects`   |
 | rows lost, duplicated, misplaced, altered, unexpected | `compare.rows`      |
 | order of rows within an object                        | `compare.order`     |
 | windows in the lake: missing, wrong, stale            | `compare.windows`   |
 | windows made too early, too late or without need      | `compare.revisions` |
 | manifests, and objects without one                    | `compare.manifests` |
+| manifests of a farm's flushes                         | `compare.flush_manifests` |
 | checkpoints                                           | `compare.checkpoints` |
 | personal values, exact places and keys in the lake    | `privacy.scan`      |
 | values of a node that are secret                      | `privacy.secrets`   |

@@ -19,9 +19,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sim.check.compare.checkpoints import check_checkpoints
+from sim.check.compare.flush_manifests import (
+    check_flush_manifests,
+    named_batches,
+    read_flush_manifests,
+)
 from sim.check.compare.manifests import check_manifests
+from sim.check.compare.named_owners import find_named_owners
+from sim.check.compare.objects import report_objects
 from sim.check.compare.order import check_order
 from sim.check.compare.owners import Neighbours, Owners, find_owners
+from sim.check.compare.places import BatchPlaces, FarmPlaces
 from sim.check.compare.rows import Compared, compare_rows
 from sim.check.compare.windows import compare_windows, earlier_drains
 from sim.check.completeness import Completeness
@@ -29,12 +37,12 @@ from sim.check.detection.score import Score, score
 from sim.check.detection.truth import count_faults
 from sim.check.expected.rows import Expectation, expect, late
 from sim.check.expected.windows import expect_windows
-from sim.check.findings import Finding, Findings, hour_text
+from sim.check.findings import Finding, Findings
 from sim.check.privacy.leaks import KEY_PROTECTED, PROTECTED
 from sim.check.privacy.scan import Privacy
 from sim.check.read.columns import Ints
 from sim.check.read.databases import NodeError, path_text
-from sim.check.read.keys import ALL_STAGES, ROW_STAGES, BatchKey, foreign_reason, holds_rejected
+from sim.check.read.keys import ALL_STAGES, ROW_STAGES
 from sim.check.read.lake import LakeError, LakeReader, ObjectRef
 from sim.check.read.lender import Lenders
 from sim.check.read.nodes import Node, NodeFile, read_config, read_rows
@@ -57,6 +65,7 @@ class Share:
     `events`   the same with times; None if detection cannot be scored
     `fleet`    node files of all turbines: rows of another share may lie in these objects
     `by_hand`  no run drove the nodes, so they may have been drained more than once
+    `compacted` an object has rows of a whole farm, and so has the share
     """
 
     number: int
@@ -68,6 +77,7 @@ class Share:
     events: pa.Table | None = None
     fleet: Mapping[str, NodeFile] = field(default_factory=dict)
     by_hand: bool = False
+    compacted: bool = False
 
 
 @dataclass
@@ -230,29 +240,46 @@ def _judge_lake(
     present = {}
     quarantine: tuple[StageRows, Ints] | None = None
     lenders, compared = Lenders(), Compared()
+    manifests = _FarmManifests(reader, share, expected, privacy) if share.compacted else None
+    places = BatchPlaces(expected) if manifests is None else manifests.places
     for stage in ALL_STAGES:
         out.at = f"stage {stage}"
         lake = _read_searched(reader, share, stage, privacy, lenders)
-        owners = find_owners(lake, expected, share.number, share_of, neighbour)
-        objects |= _report_objects(stage, lake, owners, expected, share_of, blamed, out)
+        find = find_owners if manifests is None else find_named_owners
+        owners = find(lake, expected, share.number, share_of, neighbour)
+        if manifests is not None and stage in ROW_STAGES:
+            manifests.places.learn(lake, owners.owner)
+        _note_objects(stage, lake, owners, out)
+        objects |= report_objects(
+            stage,
+            lake,
+            owners,
+            expected,
+            places,
+            share.farm,
+            share_of,
+            blamed,
+            out.completeness,
+            out.findings,
+        )
         if stage == "quarantine":
             out.by_rule = _by_rule(lake)
             quarantine = lake, owners.owner
         if not nodes:
             continue
-        check_order(stage, expected, lake, owners, out.findings)
+        check_order(stage, expected, lake, owners, out.findings, places)
         if stage in ROW_STAGES:
             verdict = compare_rows(
-                stage, expected, lake, owners, out.completeness, out.findings, compared
+                stage, expected, lake, owners, out.completeness, out.findings, compared, places
             )
             present[stage] = verdict.present
             blamed |= verdict.blamed
         else:
-            drained = earlier_drains(expected, lake, owners) if share.by_hand else None
+            drained = earlier_drains(expected, lake, owners, places) if share.by_hand else None
             windows = expect_windows(expected, drained)
             out.windows = len(windows.first)
             wrong, revised, names = compare_windows(
-                expected, windows, lake, owners, out.completeness, out.findings
+                expected, windows, lake, owners, out.completeness, out.findings, places
             )
             out.windows_wrong, out.windows_revised = wrong, revised
             if share.events is not None and quarantine is not None:
@@ -263,14 +290,46 @@ def _judge_lake(
     split = present["validated"].astype(int) + present["quarantine"]
     out.unbalanced = int((present["ingestion"].astype(int) != split).sum())
     out.at = "manifests and checkpoints"
-    judged = {node.turbine for node in nodes}
-    manifests = [ref for ref in share.objects.get("metadata", []) if _turbine_of(ref) in judged]
     watched = privacy.watch(reader, "metadata")
-    out.manifest_mismatches = check_manifests(
-        watched, manifests, expected, objects, blamed, out.findings
-    )
+    if manifests is not None:
+        out.manifest_mismatches = manifests.check(objects, blamed, out.findings)
+    else:
+        judged = {node.turbine for node in nodes}
+        refs = [ref for ref in share.objects.get("metadata", []) if _turbine_of(ref) in judged]
+        out.manifest_mismatches = check_manifests(
+            watched, refs, expected, objects, blamed, out.findings
+        )
     checkpoints = share.objects.get("checkpoints", [])
     out.checkpoint_mismatches = check_checkpoints(watched, checkpoints, expected, out.findings)
+
+
+class _FarmManifests:
+    """Manifests of a compacted share, read before its objects, since they name the batches."""
+
+    def __init__(
+        self, reader: LakeReader, share: Share, expected: Expectation, privacy: Privacy
+    ) -> None:
+        refs = share.objects.get("metadata", [])
+        self._read = read_flush_manifests(privacy.watch(reader, "metadata"), refs)
+        self._expected, self._complete = expected, len(expected.nodes) == len(share.files)
+        self.places = FarmPlaces(expected, share.farm, named_batches(self._read))
+
+    def check(self, objects: Mapping[str, DataObject], blamed: set[str], findings: Findings) -> int:
+        """Report defects. Return their number."""
+        return check_flush_manifests(
+            self._read, self._expected, self.places, self._complete, objects, blamed, findings
+        )
+
+
+def _note_objects(stage: str, lake: StageRows, owners: Owners, out: ShareVerdict) -> None:
+    """Note hashes and rows of the share's objects, and those that other shares must see."""
+    for i, to in owners.visitors:
+        if not lake.objects[i].guest:
+            out.visitors.setdefault(to, []).append((stage, lake.objects[i].ref))
+    for item in lake.objects:
+        if not item.guest:
+            out.hashes[item.ref.name] = item.sha256
+            out.rows[stage] = out.rows.get(stage, 0) + item.rows
 
 
 def _read_searched(
@@ -278,7 +337,8 @@ def _read_searched(
 ) -> StageRows:
     """Return the rows of one stage, after the privacy search in its bytes and its cells."""
     home, guests = share.objects.get(stage, []), share.guests.get(stage, [])
-    lake = read_stage(privacy.watch(reader, stage), stage, home, guests, lenders)
+    watched = privacy.watch(reader, stage)
+    lake = read_stage(watched, stage, home, guests, lenders, share.compacted)
     privacy.search_rows(stage, lake)
     if stage in (*PROTECTED, *KEY_PROTECTED):
         odd = [item.ref for item in lake.objects if item.schema_problem]
@@ -315,81 +375,3 @@ def _by_rule(lake: StageRows) -> dict[str, int]:
 
 def _turbine_of(ref: ObjectRef) -> str:
     return ref.key.rsplit("/", 1)[-1].rsplit("-", 2)[0]
-
-
-def _report_objects(
-    stage: str,
-    lake: StageRows,
-    owners: Owners,
-    expected: Expectation,
-    share_of: Mapping[str, int],
-    blamed: set[str],
-    out: ShareVerdict,
-) -> dict[str, DataObject]:
-    """Report objects that are foreign, unreadable or empty. Return those of judged turbines."""
-    judged = {node.turbine for node in expected.nodes}
-    stray = np.bincount(lake.object[owners.unowned], minlength=len(lake.objects))
-    for i, to in owners.visitors:
-        if not lake.objects[i].guest:
-            out.visitors.setdefault(to, []).append((stage, lake.objects[i].ref))
-    own = {}
-    for i, item in enumerate(lake.objects):
-        if item.guest:
-            continue
-        out.hashes[item.ref.name] = item.sha256
-        out.rows[stage] = out.rows.get(stage, 0) + item.rows
-        place, name = item.place, item.ref.name
-        if place is None or place.turbine not in share_of:
-            misplaced = place is None and holds_rejected(item.ref.bucket, item.ref.key)
-            if stray[i] or item.rows == 0 or misplaced:
-                out.completeness.add(
-                    stage, "unexpected", np.full(stray[i], place.hour if place else 0)
-                )
-                why = item.problem or foreign_reason(item.ref.bucket, item.ref.key)
-                rows = int(stray[i])
-                out.findings.add(
-                    Finding("object.foreign", stage=stage, key=name, rows=rows, detail=why)
-                )
-        elif place.turbine in judged:  # a turbine with an unreadable node file cannot be judged
-            own[name] = item
-            if problem := _problem(item, stage, place, expected):
-                kind, rows, detail = problem
-                if kind == "object.unexpected":
-                    blamed.add(name)
-                out.findings.add(
-                    Finding(
-                        kind,
-                        stage=stage,
-                        farm=out.farm,
-                        turbine=place.turbine,
-                        hour=hour_text(place.hour),
-                        key=name,
-                        rows=rows,
-                        detail=detail,
-                    )
-                )
-    return own
-
-
-def _problem(
-    item: DataObject, stage: str, place: BatchKey, expected: Expectation
-) -> tuple[str, int, str] | None:
-    """Return (kind of finding, affected rows, detail) for an object with a defect of its own."""
-    if item.problem:
-        return "object.unreadable", _rows_of(expected, stage, place), item.problem
-    if item.schema_problem:
-        return "object.schema", item.rows, item.schema_problem
-    if item.rows == 0:
-        return "object.unexpected", 0, "has no rows; the pipeline never writes an empty object"
-    return None
-
-
-def _rows_of(expected: Expectation, stage: str, place: BatchKey) -> int:
-    """Return the number of rows that an object must hold; 0 for aggregated, where it is unknown."""
-    if stage == "aggregated":
-        return 0
-    b = expected.batches
-    owner = next(i for i, node in enumerate(expected.nodes) if node.turbine == place.turbine)
-    batch = np.flatnonzero((b.owner == owner) & (b.first == place.first) & (b.last == place.last))
-    mask = np.isin(expected.batch, batch) & (expected.hour == place.hour) & expected.belongs(stage)
-    return int(mask.sum())

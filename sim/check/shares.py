@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -32,6 +33,7 @@ from sim.check.read.keys import (
     holds_rejected,
     read_batch_key,
     read_checkpoint_key,
+    read_farm_key,
 )
 from sim.check.read.lake import LakeError, LakeReader, ObjectRef
 from sim.check.read.nodes import NodeFile, discover
@@ -101,7 +103,8 @@ def judged(
         refs = lake.objects(ranges)
     except LakeError as error:
         return Judged(errors=[*errors, str(error)])
-    shares, share_of = _shares(files, early.begins if early is not None else ())
+    compacted = compacted_farms(refs, {file.turbine: file.farm for file in files})
+    shares, share_of = _shares(files, early.begins if early is not None else (), compacted)
     if ranges is not None:
         refs = [ref for ref in refs if _is_own(ref, share_of, elsewhere, ranges)]
     foreign = _deal(refs, shares, share_of)
@@ -183,12 +186,26 @@ def _with_truth(share: Share, faults: pa.Table | None, events: pa.Table | None) 
     return replace(share, truth=mine(faults), events=None if events is None else mine(events))
 
 
+def compacted_farms(refs: Collection[ObjectRef], farm_of: Mapping[str, str]) -> frozenset[str]:
+    """Return the farms with more objects of the whole farm than of single turbines.
+
+    farm_of: farm of each turbine.
+    """
+    farms, more = set(farm_of.values()), Counter[str]()
+    for ref in refs:
+        if (key := read_farm_key(ref.bucket, ref.key)) is not None and key.farm in farms:
+            more[key.farm] += 1
+        elif (own := read_batch_key(ref.bucket, ref.key)) is not None and own.turbine in farm_of:
+            more[farm_of[own.turbine]] -= 1
+    return frozenset(farm for farm, count in more.items() if count > 0)
+
+
 def _shares(
-    files: list[NodeFile], begins: Collection[str] = ()
+    files: list[NodeFile], begins: Collection[str] = (), compacted: Collection[str] = ()
 ) -> tuple[dict[int, Share], dict[str, int]]:
     """Divide the fleet: shares by number (-1: objects of no turbine), and each turbine's number.
 
-    begins: turbines with which a share begins in any case.
+    begins: turbines with which a share begins in any case. compacted: farms that are one share.
     """
     shares: dict[int, Share] = {}
     share_of: dict[str, int] = {}
@@ -199,13 +216,17 @@ def _shares(
         weight = sum(
             path.stat().st_size for path in (file.database, *file.retired) if path.exists()
         )
-        full = (
-            current is None or len(current.files) == SHARE_TURBINES or size + weight > SHARE_BYTES
+        whole = file.farm in compacted
+        full = not whole and (
+            current is None
+            or len(current.files) == SHARE_TURBINES
+            or size + weight > SHARE_BYTES
+            or file.turbine in begins
         )
-        if current is None or full or current.farm != file.farm or file.turbine in begins:
+        if current is None or full or current.farm != file.farm:
             size = 0
             current = shares[len(shares)] = Share(
-                len(shares), file.farm, [], {}, {}, NO_FAULTS, fleet=fleet
+                len(shares), file.farm, [], {}, {}, NO_FAULTS, fleet=fleet, compacted=whole
             )
         size += weight
         current.files.append(file)
@@ -219,9 +240,13 @@ def _deal(
 ) -> list[ObjectRef]:
     """Add every object to its share. Return the manifests and checkpoints of no known turbine."""
     foreign = []
+    farms = {share.farm: number for number, share in shares.items() if share.compacted}
     for ref in refs:
         stage, turbine = _place(ref)
+        key = read_farm_key(ref.bucket, ref.key) if farms else None
         number = share_of.get(turbine, STRAYS)
+        if key is not None and key.farm in farms:
+            stage, number = key.stage, farms[key.farm]
         if number == STRAYS and stage not in ALL_STAGES:
             foreign.append(ref)
         else:
@@ -241,11 +266,17 @@ def _place(ref: ObjectRef) -> tuple[str, str]:
     return "quarantine" if holds_rejected(ref.bucket, ref.key) else name, ""
 
 
+def _turbine(ref: ObjectRef) -> str:
+    """Return the turbine in an object's key; in the compacted layout one of its farm."""
+    key = read_farm_key(ref.bucket, ref.key)
+    return _place(ref)[1] if key is None else key.turbine
+
+
 def _is_own(
     ref: ObjectRef, share_of: Mapping[str, int], elsewhere: Collection[str], ranges: NameRanges
 ) -> bool:
     """Return True for an object of these turbines, or of none, in no other turbine's place."""
-    turbine = _place(ref)[1]
+    turbine = _turbine(ref)
     if turbine in share_of:
         return True
     return turbine not in elsewhere and ranges.has(ref.key) is not False

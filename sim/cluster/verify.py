@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sim.check import LakeReader
 from sim.cluster import place
 from sim.cluster.address import host_of
 from sim.cluster.parts import start_there
@@ -30,7 +31,9 @@ from sim.run.part_index import PartIndex
 from sim.run_directory import OBJECTS_FILE, PART_FILE, PARTS, SCENARIO_FILE
 from sim.scenario import Scenario, load
 from sim.store import localstack, target
+from sim.store.s3_lake import s3_lake
 from sim.verify.judge import verdict
+from sim.verify.lake_layout import is_compacted
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,11 @@ class VerifyWork(Work):
 
     def parts(self, asked: int | None, most: int) -> int:
         if self._parts is None:
-            count = asked or min(most, self.scenario.fleet.turbines)
-            part_of(self.scenario.fleet, PartIndex(1, count))
+            folder = LakeReader.folder(self._run_dir / "lake")
+            whole = is_compacted(s3_lake(self._lake) if self._lake else folder)
+            fleet = self.scenario.fleet
+            count = asked or min(most, len(fleet.farms) if whole else fleet.turbines)
+            part_of(fleet, PartIndex(1, count), whole)
             return count
         if asked not in (None, len(self._parts)):
             there = f"its node files are in {len(self._parts)} parts"

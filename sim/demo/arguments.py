@@ -58,8 +58,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--layout",
         choices=("farm", "turbine"),
         default=LAYOUT,
-        help="one object per stage, hour and farm, or per turbine, which the oracle judges and "
-        "which takes several times as long (default: %(default)s)",
+        help="one object per stage, hour and farm, or per turbine, which takes several times as "
+        "long (default: %(default)s)",
     )
     parser.add_argument(
         "--export",

@@ -66,15 +66,12 @@ def requested(args: argparse.Namespace, workers: int) -> tuple[Scenario, Theme, 
 
 def print_made(made: Dataset, shard: PartIndex | None = None, is_quiet: bool = False) -> None:
     """Print size, verdict and place of a data set, or of a part of it. is_quiet: the first line."""
-    judged = (
-        f"judged row by row: {made.verdict.status}"
-        if made.verdict
-        else "not judged: the oracle reads only --layout turbine, whose rows are the same"
-    )
     of = made.fleet if shard is None else f"part {shard}"
+    judged = f"judged row by row: {made.verdict.status}"
     print(f"{made.rows:,} rows of {of} in {made.seconds:.0f} s; {judged}")
     if is_quiet:
         return
+    print(f"the oracle counted {made.counts}")
     if shard is not None:
         print(f"{made.folder}: make one data set of all parts with `windfleet merge`")
         return

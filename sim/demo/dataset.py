@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pipeline.records import BUCKET_PREFIX, QUARANTINE
 from sim.check.verdict import Verdict
@@ -13,6 +13,7 @@ from sim.run.record import Record
 from sim.scenario import Scenario
 
 Layout = Literal["turbine", "farm"]
+_WRONG: Final = ("lost", "duplicated", "misplaced", "altered", "unexpected")
 
 
 @dataclass
@@ -37,9 +38,24 @@ class Dataset:
     uploaded: int = 0
 
     @property
-    def verdict(self) -> Verdict | None:
-        """The oracle's verdict; None for a layout that it does not judge."""
+    def verdict(self) -> Verdict:
+        """The oracle's verdict."""
+        assert self.record.verdict is not None
         return self.record.verdict
+
+    @property
+    def counts(self) -> str:
+        """The oracle's counts, in words."""
+        found = self.verdict
+        names = {"rows": "rows.generated", "windows": "windows.expected"}
+        whole = [f"{found.figures[name]:,.0f} {word}" for word, name in names.items()]
+        wrong = [f"{found.figures[f'rows.{name}']:,.0f} {name}" for name in _WRONG]
+        return f"{', '.join(whole)}, {found.objects:,} objects; {', '.join(wrong)} rows"
+
+    @property
+    def judged(self) -> str:
+        """The verdict with its counts, in words."""
+        return f"{self.verdict.status}: {self.counts}"
 
     @property
     def has_quarantine(self) -> bool:

@@ -82,7 +82,7 @@ def remove_earlier(folder: Path) -> None:
 
 def require_pass(made: Dataset) -> None:
     """Raise DemoError for a lake that the oracle does not pass."""
-    if made.verdict is not None and made.verdict.status != "pass":
+    if made.verdict.status != "pass":
         counts = [f"{count} x {kind}" for kind, count in made.verdict.counts.items()]
         found = "; ".join(counts + made.verdict.errors[:3])
         raise DemoError(f"{made.folder}: the oracle does not pass this lake: {found}", LAKE_WRONG)

@@ -53,7 +53,7 @@ def render(made: Dataset, facts: dict[str, Any]) -> str:
             for name, caption in made.pictures.items()
         ],
         answers=answers(made),
-        banner="pass" if made.verdict else "unknown",
+        banner=made.verdict.status,
         links=_links(made),
     )
 

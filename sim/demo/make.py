@@ -9,7 +9,7 @@
 
 Two layouts hold the same rows. `farm`, the usual one, is the layout after table maintenance: one
 object per farm, stage and hour (`sim.run.compact`). `turbine` is the pipeline's own, one object per
-turbine, stage and hour: many times as many objects and minutes. The oracle judges only that one.
+turbine, stage and hour: many times as many objects and minutes. The oracle judges either.
 
 A part of a data set holds some turbines, or in the layout `farm` some whole farms. It keeps its
 nodes' databases. `windfleet merge` gives all parts together what `sim.demo.finish` makes.
@@ -28,7 +28,6 @@ from pipeline.ports import AlreadyExists, ObjectStore, StoreError
 from pipeline.retry import Retrying
 from pipeline.store import S3ObjectStore
 from sim import run_directory
-from sim.check.verdict import Judged
 from sim.demo import estimate, part_files, readme, themes
 from sim.demo.dataset import Dataset, Layout
 from sim.demo.finish import Finish, as_demo_errors, finish, remove_earlier, require_pass
@@ -44,7 +43,7 @@ from sim.run.record import Record
 from sim.scenario import Scenario
 from sim.scenario.plan import plan
 from sim.store import target
-from sim.verify.judge import Judgement, judge
+from sim.verify.judge import judge
 from sim.verify.judge import verdict as verdict_on
 
 
@@ -124,7 +123,7 @@ def _filled(
 
 
 def _drive(made: Dataset, part: Part, progress: RunProgress) -> None:
-    """Simulate, deliver into the folder, and let the oracle judge a layout that it can read."""
+    """Simulate, deliver into the folder, and let the oracle judge the lake."""
     store = target.Options(folder=made.folder / "lake")
     with target.opened(store) as opened:
         scenario = made.scenario
@@ -142,18 +141,16 @@ def _drive(made: Dataset, part: Part, progress: RunProgress) -> None:
         (made.folder / OPERATIONS_FILE).unlink(missing_ok=True)
         if made.record.errors:
             raise DemoError("; ".join(made.record.errors))
-        made.record.judgement = Judgement(Judged())
-        if made.layout == "turbine":
-            made.record.judgement = judge(
-                made.folder,
-                opened.lake,
-                workers=made.record.workers,
-                farms=part.farms,
-                progress=progress.follow("judging the lake", "objects"),
-                log=progress.log,
-            )
-            made.record.verdict = verdict_on([made.record.judgement])
-            require_pass(made)
+        made.record.judgement = judge(
+            made.folder,
+            opened.lake,
+            workers=made.record.workers,
+            farms=part.farms,
+            progress=progress.follow("judging the lake", "objects"),
+            log=progress.log,
+        )
+        made.record.verdict = verdict_on([made.record.judgement])
+        require_pass(made)
 
 
 def _upload(made: Dataset, options: target.Options, progress: RunProgress) -> None:

@@ -50,9 +50,10 @@ def merge_demo(
     parts = dict(sorted(parts.items(), key=lambda item: item[1].index))
     first = next(iter(parts.values()))
     theme, layout = _theme_and_layout(scenario, first)
-    record = Record(shards=[shard for part in parts.values() for shard in part.shards])
-    if layout == "turbine":
-        record.verdict = verdict([part.judgement for part in parts.values()])
+    record = Record(
+        shards=[shard for part in parts.values() for shard in part.shards],
+        verdict=verdict([part.judgement for part in parts.values()]),
+    )
     made = Dataset(scenario, theme, out, layout, record, first.replay)
     require_pass(made)
     pieces = _pieces(scenario, parts, layout)

@@ -21,6 +21,7 @@ from sim.run_directory import PART_FILE, SCENARIO_FILE, is_run
 from sim.scenario import load
 from sim.store.s3_lake import settings_of
 from sim.verify.judge import judge, verdict
+from sim.verify.lake_layout import is_compacted
 from sim.verify.verdict_result import Circumstances, verdict_result
 
 
@@ -33,7 +34,7 @@ def verify_part(
     Raises PartError, ScenarioError, DirectoryError.
     """
     scenario = load(run_dir / SCENARIO_FILE)
-    part = part_of(scenario.fleet, place)
+    part = part_of(scenario.fleet, place, is_compacted(lake))
     if out.resolve() == run_dir.resolve():
         raise PartError(f"{out}: is the run itself; name another directory with --out DIR")
     with run_directory.made(out, False, scenario.text, 0):

@@ -10,8 +10,7 @@ differ. Keys, in the contract's partitions:
 
 Order as in `pipeline.commit`: data, then a manifest of the farm's flush, then every checkpoint.
 
-Not covered: the oracle, which judges the pipeline's own layout only; a run that resumes after a
-crash.
+Not covered: a run that resumes after a crash.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ from pipeline.records import PIPELINE_VERSION, RULES, SCHEMA_VERSION, TABLE
 from sim.check.expected.rows import Expectation
 from sim.check.findings import Finding, Findings, hour_text
 from sim.check.read.json_document import parse, same
-from sim.check.read.keys import BatchKey, bucket_of, read_batch_key
+from sim.check.read.keys import BatchKey, Key, bucket_of, read_batch_key
 from sim.check.read.lake import ObjectRef, Reads
 from sim.check.read.objects import DataObject, fetch
 
@@ -45,7 +45,7 @@ _NO_TIMES: Final = {"min": None, "max": None}
 _UPLOADED: Final = "upload_timestamp"
 _CHECKED_ELSEWHERE: Final = {_UPLOADED, "destination", "objects"}
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(Z|\+00:00)", re.ASCII)
-_ENTRY: Final = frozenset(
+ENTRY: Final = frozenset(
     (
         "stage",
         "bucket",
@@ -140,7 +140,7 @@ def _document(
     batch: int, key: str, content: bytes | None, report: ManifestReport
 ) -> dict[str, Any] | None:
     """Return the manifest. None if it cannot be read or is another batch's."""
-    document, problem = _parse(content)
+    document, problem = parse_manifest(content)
     if document is None:
         report.add("unreadable", batch, key, problem)
         return None
@@ -148,7 +148,7 @@ def _document(
         report.add("disagrees", batch, key, f"manifest of another batch: {other}")
         return None
     if differing := [
-        *_differing(document, _header(report.expected, batch), _CHECKED_ELSEWHERE),
+        *differing_fields(document, _header(report.expected, batch), _CHECKED_ELSEWHERE),
         *_other_problems(document),
     ]:
         report.add("disagrees", batch, key, "; ".join(differing))
@@ -166,7 +166,7 @@ def _entries(
     """Compare a manifest's list of objects with the objects."""
     own: set[str] = set()
     for entry in entries:
-        name = _name(entry)
+        name = object_name(entry)
         if name in own:
             report.add("disagrees", batch, key, f"lists {name} twice")
             continue
@@ -174,11 +174,11 @@ def _entries(
         item = objects.get(name)
         bucket, ending = str(entry.get("bucket")), str(entry.get("key"))
         place = item.place if item else read_batch_key(bucket, ending)
-        if place and (place.turbine, place.first, place.last) != report.batch(batch):
+        if place and report.named(place) != report.batch(batch):
             report.add("disagrees", batch, key, f"lists {name}, an object of another batch")
         elif item is None:
             listed.dangling.append((batch, key, entry))
-        elif wrong := _differing(entry, _facts(item), _ENTRY):
+        elif wrong := differing_fields(entry, entry_facts(item), ENTRY):
             report.add("disagrees", batch, key, f"{name}: " + "; ".join(wrong))
     listed.objects |= own
 
@@ -189,7 +189,9 @@ def _dangling(listed: Listed, objects: Mapping[str, DataObject], report: Manifes
     for batch, key, entry in listed.dangling:
         now = moved.get(str(entry.get("sha256")))
         moved_to = f"; the same bytes are at {now}" if now else ""
-        report.add("dangling", batch, key, f"lists {_name(entry)}, which does not exist{moved_to}")
+        report.add(
+            "dangling", batch, key, f"lists {object_name(entry)}, which does not exist{moved_to}"
+        )
 
 
 def _missing(listed: Listed, report: ManifestReport) -> None:
@@ -211,7 +213,7 @@ def _omitted(
             report.add("missing", batch, name, detail, "")
 
 
-def _name(entry: Mapping[str, Any]) -> str:
+def object_name(entry: Mapping[str, Any]) -> str:
     return f"{entry.get('bucket')}/{entry.get('key')}"
 
 
@@ -240,13 +242,15 @@ class ManifestReport:
         ranges = zip(b.owner.tolist(), b.first.tolist(), b.last.tolist(), strict=True)
         self._batch_of = {of: batch for batch, of in enumerate(ranges)}
 
-    def batch_at(self, place: BatchKey | None) -> int | None:
+    def batch_at(self, place: Key | None) -> int | None:
         """Return the batch with this turbine and these ids; the hour of the key is ignored."""
-        return (
-            self._batch_of.get((self._index[place.turbine], place.first, place.last))
-            if place
-            else None
-        )
+        if not isinstance(place, BatchKey):
+            return None
+        return self._batch_of.get((self._index[place.turbine], place.first, place.last))
+
+    def named(self, place: Key) -> tuple[str, int, int] | None:
+        """Return turbine, first and last id of a key; None in the compacted layout."""
+        return (place.turbine, place.first, place.last) if isinstance(place, BatchKey) else None
 
     def batch(self, batch: int) -> tuple[str, int, int]:
         """Return (turbine, first id, last id)."""
@@ -285,7 +289,7 @@ class ManifestReport:
         )
 
 
-def _parse(content: bytes | None) -> tuple[dict[str, Any] | None, str]:
+def parse_manifest(content: bytes | None) -> tuple[dict[str, Any] | None, str]:
     """Return (manifest, problem). The manifest is None if there is a problem."""
     document, problem = parse(content)
     if problem:
@@ -325,7 +329,7 @@ def _header(expected: Expectation, batch: int) -> dict[str, Any]:
     }
 
 
-def _facts(item: DataObject) -> dict[str, Any]:
+def entry_facts(item: DataObject) -> dict[str, Any]:
     """Expected fields of an object's entry. An unreadable object has only sha256 and bytes."""
     facts: dict[str, Any] = {"sha256": item.sha256, "bytes": item.size}
     if not item.problem:
@@ -336,15 +340,18 @@ def _facts(item: DataObject) -> dict[str, Any]:
     return facts
 
 
-def _differing(found: Mapping[str, Any], right: Mapping[str, Any], known: Set[str]) -> list[str]:
+def differing_fields(
+    found: Mapping[str, Any], right: Mapping[str, Any], known: Set[str]
+) -> list[str]:
     """List fields of `found` that differ from `right`, and names neither in `right` nor `known`."""
     wrong = [
-        f"{name} is {_json(found[name]) if name in found else 'missing'}, must be {_json(value)}"
+        f"{name} is {json_text(found[name]) if name in found else 'missing'}, "
+        f"must be {json_text(value)}"
         for name, value in right.items()
         if name not in found or not same(found[name], value)
     ]
     unknown = [name for name in found if name not in right and name not in known]
-    return wrong + [f"{_json(name)} must not be present" for name in unknown]
+    return wrong + [f"{json_text(name)} must not be present" for name in unknown]
 
 
 def _other_problems(document: Mapping[str, Any]) -> list[str]:
@@ -354,7 +361,7 @@ def _other_problems(document: Mapping[str, Any]) -> list[str]:
     if not same(document.get("destination"), {"data_path": keys}):
         texts.append("destination must have only data_path, the keys of the objects in order")
     if not _is_time(document.get(_UPLOADED)):
-        found = _json(document.get(_UPLOADED))
+        found = json_text(document.get(_UPLOADED))
         texts.append(
             f"{_UPLOADED} is {found}, must be a UTC time like 2024-01-15T00:00:00.000+00:00"
         )
@@ -370,7 +377,7 @@ def _is_time(value: Any) -> bool:
         return False
 
 
-def _json(value: Any) -> str:
+def json_text(value: Any) -> str:
     """Return a value as JSON, shortened."""
     text = json.dumps(value)
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]} ..."

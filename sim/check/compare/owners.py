@@ -17,7 +17,7 @@ come to the same answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -35,11 +35,13 @@ class Owners:
     `owner`     (rows,): index of the node, -1 for rows that are not this share's
     `unowned`   indices of the rows that belong to no turbine of the fleet
     `visitors`  (index of the object, number of the share that owns rows in it)
+    `strangers` indices of rows of no node, in an object of the farm (compacted layout only)
     """
 
     owner: Ints
     unowned: Ints
     visitors: list[tuple[int, int]]
+    strangers: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 Neighbours = Callable[[str], Expectation | None]
@@ -83,14 +85,14 @@ def find_owners(
     claims = np.array([index.get(name, -1) for name in names] + [-1], dtype=np.int64)[named]
     strayed = np.flatnonzero(~agreed & (claims >= 0))
     owner[strayed] = np.where(
-        _is_of(rows, expected, claims, strayed), claims[strayed], owner[strayed]
+        is_of(rows, expected, claims, strayed), claims[strayed], owner[strayed]
     )
     shares = np.array([share_of.get(name, -1) for name in names] + [-1], dtype=np.int64)[named]
     away = ~agreed & (shares >= 0) & (shares != share)
     if not (moved.any() or away.any()):
         return Owners(owner, np.flatnonzero(owner < 0), [])
     elsewhere = away & (
-        moved | _of_neighbours(rows, named, names, np.flatnonzero(away & ~moved), neighbour)
+        moved | of_neighbours(rows, named, names, np.flatnonzero(away & ~moved), neighbour)
     )
     owner = np.where(elsewhere, -1, np.where(moved & (claims >= 0), claims, owner))
     pairs = np.unique(np.stack([rows.object[elsewhere], shares[elsewhere]]), axis=1)
@@ -101,7 +103,7 @@ def find_owners(
     )
 
 
-def _of_neighbours(
+def of_neighbours(
     rows: StageRows, named: Ints, names: list[str], suspects: Ints, neighbour: Neighbours
 ) -> Bools:
     """Mask of the rows that equal a row stored by the other share's node that they name; (rows,).
@@ -112,7 +114,7 @@ def _of_neighbours(
     for name in np.unique(named[suspects]).tolist():
         if (theirs := neighbour(names[name])) is not None:
             mine = suspects[named[suspects] == name]
-            found[mine] = _is_of(rows, theirs, np.zeros(len(named), dtype=np.int64), mine)
+            found[mine] = is_of(rows, theirs, np.zeros(len(named), dtype=np.int64), mine)
     return found
 
 
@@ -127,7 +129,7 @@ def _as_stored(rows: StageRows, expected: Expectation, owner: Ints) -> Bools:
     return same
 
 
-def _is_of(rows: StageRows, expected: Expectation, claims: Ints, suspects: Ints) -> Bools:
+def is_of(rows: StageRows, expected: Expectation, claims: Ints, suspects: Ints) -> Bools:
     """Mask of `suspects` that equal, in times and channels, the row stored by the claimed node."""
     same = np.zeros(len(suspects), dtype=bool)
     if "id" not in rows.table.column_names or len(expected.id) == 0:

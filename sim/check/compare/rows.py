@@ -24,12 +24,12 @@ from pipeline.records import (
     RULES,
 )
 from sim.check.compare.owners import Owners
+from sim.check.compare.places import BatchPlaces, Places
 from sim.check.completeness import Completeness
 from sim.check.expected.derived import FUNCTIONS
 from sim.check.expected.rows import Expectation, enrichment
 from sim.check.findings import Finding, Findings, hour_text, id_ranges
 from sim.check.read.columns import (
-    FOREIGN,
     Bools,
     Floats,
     Ints,
@@ -40,7 +40,7 @@ from sim.check.read.columns import (
     nulls,
     plain_json,
 )
-from sim.check.read.keys import BatchKey, bucket_of
+from sim.check.read.keys import bucket_of
 from sim.check.read.lender import COLUMNS, STAGES
 from sim.check.read.objects import STAGE_SCHEMAS, StageRows
 
@@ -83,12 +83,14 @@ def compare_rows(
     completeness: Completeness,
     findings: Findings,
     compared: Compared | None = None,
+    places: Places | None = None,
 ) -> RowVerdict:
     """Count every row of the stage in `completeness` and report defects.
 
-    compared: columns of the stages before.
+    compared: columns of the stages before. places: right places; None: of the pipeline's layout.
     """
-    report = RowReport(stage, expected, lake, findings)
+    places = BatchPlaces(expected) if places is None else places
+    report = RowReport(stage, expected, lake, findings, places)
     belongs = expected.belongs(stage)
     place = expected.index.find(owners.owner, integers(lake.table.column("id")))
     predicted = place >= 0
@@ -100,12 +102,13 @@ def compare_rows(
     for mask in wrong.values():
         if mask.any():
             altered |= mask
-    home = _in_place(expected, lake, found, at)
+    home = places.in_place(lake, found, at)
     copies = np.bincount(at, minlength=len(belongs))
     chosen = _chosen(at, home, altered, copies)
     lost = np.flatnonzero(belongs & (copies == 0))
     surplus, misplaced, changed = found[~chosen], chosen & ~home, chosen & altered
     strange = np.flatnonzero((owners.owner >= 0) & ~predicted)
+    strange = np.concatenate([strange, owners.strangers])
 
     completeness.add(stage, "expected", expected.hour[belongs])
     completeness.add(stage, "lost", expected.hour[lost])
@@ -132,21 +135,6 @@ def _chosen(at: Ints, home: Bools, altered: Bools, copies: Ints) -> Bools:
     order = several[np.lexsort((altered[several], ~home[several], at[several]))]
     chosen[order[1:][at[order[1:]] == at[order[:-1]]]] = False
     return chosen
-
-
-def _in_place(expected: Expectation, lake: StageRows, found: Ints, at: Ints) -> Bools:
-    """Mask of the found rows whose object's key names their turbine, hour and batch."""
-    batches = expected.batches
-    turbines = [node.turbine for node in expected.nodes]
-    named = zip(batches.owner.tolist(), batches.first.tolist(), batches.last.tolist(), strict=True)
-    batch_of = {(turbines[owner], *ids): batch for batch, (owner, *ids) in enumerate(named)}
-    places = [item.place for item in lake.objects]
-    batch = [batch_of.get((p.turbine, p.first, p.last), FOREIGN) if p else FOREIGN for p in places]
-    hour = [p.hour if p else FOREIGN for p in places]
-    item = lake.object[found]
-    right = np.array(batch, dtype=np.int64)[item] == expected.batch[at]
-    in_place: Bools = right & (np.array(hour, dtype=np.int64)[item] == expected.hour[at])
-    return in_place
 
 
 def _differences(
@@ -202,18 +190,17 @@ class RowReport:
     """Findings about rows: one per object; for lost rows, one per object that must have them."""
 
     def __init__(
-        self, stage: str, expected: Expectation, lake: StageRows, findings: Findings
+        self,
+        stage: str,
+        expected: Expectation,
+        lake: StageRows,
+        findings: Findings,
+        places: Places,
     ) -> None:
         self.stage, self.expected, self.lake, self.findings = stage, expected, lake, findings
+        self.places = places
         self.blamed: set[str] = set()
         self.unreadable = {o.ref.key for o in lake.objects if o.problem}
-
-    def key_of(self, row: int) -> BatchKey:
-        """Key of the object that an expected row belongs in."""
-        batch, batches = self.expected.batch[row], self.expected.batches
-        turbine = self.expected.nodes[self.expected.owner[row]].turbine
-        first, last = int(batches.first[batch]), int(batches.last[batch])
-        return BatchKey(self.stage, int(self.expected.hour[row]), turbine, first, last)
 
     def add(self, kind: str, row: int | None, key: str, rows: int, detail: str) -> None:
         """Add a finding with the turbine and hour of an expected row. `key` is `<bucket>/<key>`."""
@@ -242,15 +229,23 @@ class RowReport:
                 yield self.lake.objects[item[part[0]]].ref.name, part
 
     def ids(self, rows: Ints) -> str:
-        return id_ranges(self.expected.id[rows].tolist())
+        """Return the ids of expected rows; of several turbines, those of the first."""
+        owner = self.expected.owner[rows]
+        first = self.expected.nodes[owner[0]].turbine
+        text = id_ranges(self.expected.id[rows[owner == owner[0]]].tolist())
+        others = len(np.unique(owner)) - 1
+        more = f" and rows of {others} other turbine{'s' * (others > 1)}"
+        return f"{text} of {first}{more}" if others else text
 
     def lost(self, rows: Ints) -> None:
         """Report expected rows that no object has. An unreadable object is reported by itself."""
-        keys = np.stack([self.expected.batch[rows], self.expected.hour[rows]], axis=1)
-        _, group = np.unique(keys, axis=0, return_inverse=True)
-        order = np.argsort(group.ravel(), kind="stable")
-        for part in np.split(rows[order], np.flatnonzero(np.diff(group.ravel()[order])) + 1):
-            if len(part) and (key := self.key_of(part[0]).text()) not in self.unreadable:
+        group = self.places.objects(rows)
+        order = np.argsort(group, kind="stable")
+        for part in np.split(rows[order], np.flatnonzero(np.diff(group[order])) + 1):
+            if len(part) == 0:
+                continue
+            key = self.places.key_of(self.stage, part[0])
+            if key not in self.unreadable:
                 name = f"{bucket_of(self.stage)}/{key}"
                 detail = f"missing from the lake: {self.ids(part)}"
                 self.add("lost", part[0], name, len(part), detail)
@@ -270,7 +265,7 @@ class RowReport:
     def misplaced(self, rows: Ints, at: Ints) -> None:
         """Report rows in a wrong object."""
         for name, part in self.groups(rows):
-            right = self.key_of(at[part[0]]).text()
+            right = self.places.key_of(self.stage, at[part[0]])
             self.blamed.add(name)
             detail = f"belongs in {right}: {self.ids(at[part])}"
             self.add("misplaced", at[part[0]], name, len(part), detail)

@@ -19,13 +19,14 @@ import numpy as np
 import pyarrow as pa
 
 from sim.check.compare.owners import Owners
+from sim.check.compare.places import BatchPlaces, Places
 from sim.check.compare.revisions import Found, judge_batches
 from sim.check.completeness import Completeness
 from sim.check.expected.emission import drains
 from sim.check.expected.rows import HOUR_US, Expectation
 from sim.check.expected.windows import Windows, differences
 from sim.check.findings import Finding, Findings, hour_text
-from sim.check.read.columns import FOREIGN, Bools, Ints, RowIndex, cell_text, integers
+from sim.check.read.columns import Bools, Ints, RowIndex, cell_text, integers
 from sim.check.read.objects import StageRows
 
 STAGE = "aggregated"
@@ -38,19 +39,23 @@ def compare_windows(
     owners: Owners,
     completeness: Completeness,
     findings: Findings,
+    places: Places | None = None,
 ) -> tuple[int, int, set[str]]:
     """Compare all windows of a share, report defects, and count them in `completeness`.
 
+    places: right places; None: of the pipeline's layout.
     Returns the number of windows with any defect, the number of windows with a latest revision
     above 0, and the names of objects with a finding of their own.
     """
     start = integers(lake.table.column("window_start"))
     revision = integers(lake.table.column("revision"))
     window = windows.index.find(owners.owner, start)
-    report = WindowReport(expected, windows, lake, findings)
+    places = BatchPlaces(expected) if places is None else places
+    report = WindowReport(expected, windows, lake, findings, places)
     strange = np.flatnonzero((owners.owner >= 0) & (window < 0))
+    strange = np.concatenate([strange, owners.strangers])
     known = np.flatnonzero(window >= 0)
-    batch = _batches(expected, lake, owners.owner[known], known, start[known])
+    batch = places.batches(lake, owners.owner[known], known, start[known])
     made = RowIndex(windows.window, windows.batch).find(window[known], batch)
     order = np.lexsort((made < 0, batch < 0, revision[known], window[known]))
     at, revised = window[known[order]], revision[known[order]]
@@ -108,46 +113,30 @@ def compare_windows(
     return len(bad) + unknown.shape[1], int((revised[last] > 0).sum()), report.blamed
 
 
-def earlier_drains(expected: Expectation, lake: StageRows, owners: Owners) -> Bools:
+def earlier_drains(expected: Expectation, lake: StageRows, owners: Owners, places: Places) -> Bools:
     """Mask of the batches of earlier drains, as the lake shows them; shape (batches,)."""
     rows = np.flatnonzero(owners.owner >= 0)
     start = integers(lake.table.column("window_start"))[rows]
-    return drains(expected, _batches(expected, lake, owners.owner[rows], rows, start), start)
-
-
-def _batches(expected: Expectation, lake: StageRows, owner: Ints, rows: Ints, start: Ints) -> Ints:
-    """Batch in the key of each window's object.
-
-    `FOREIGN` if the key names another turbine, another hour or no batch.
-    """
-    b = expected.batches
-    batches = {
-        (expected.nodes[i].turbine, first, last): (i, number)
-        for number, (i, first, last) in enumerate(
-            zip(b.owner.tolist(), b.first.tolist(), b.last.tolist(), strict=True)
-        )
-    }
-    unknown = (FOREIGN,) * 3
-    keys = []
-    for place in (item.place for item in lake.objects):
-        batch = batches.get((place.turbine, place.first, place.last)) if place else None
-        keys.append((*batch, place.hour) if place and batch else unknown)
-    key = np.array(keys, dtype=np.int64).reshape(len(keys), 3)[lake.object[rows]]
-    in_place = (key[:, 0] == owner) & (key[:, 2] == start // HOUR_US)
-    return np.where(in_place, key[:, 1], FOREIGN)
+    return drains(expected, places.batches(lake, owners.owner[rows], rows, start), start)
 
 
 class WindowReport:
     """Findings about windows."""
 
     def __init__(
-        self, expected: Expectation, windows: Windows, lake: StageRows, findings: Findings
+        self,
+        expected: Expectation,
+        windows: Windows,
+        lake: StageRows,
+        findings: Findings,
+        places: Places,
     ) -> None:
         self.expected, self.windows, self.lake, self.findings = expected, windows, lake, findings
+        self.places = places
         self.blamed: set[str] = set()
         self.start = integers(lake.table.column("window_start"))
         self.unreadable = {
-            (o.place.turbine, o.place.hour) for o in lake.objects if o.problem and o.place
+            (o.place.holder, o.place.hour) for o in lake.objects if o.problem and o.place
         }
 
     def _add(self, kind: str, turbine: str, start_us: int, key: str, detail: str) -> None:
@@ -190,12 +179,12 @@ class WindowReport:
                 self._add("window.missing", turbine, int(self.windows.start[i]), "", detail)
 
     def may_be_unreadable(self, place: int) -> bool:
-        """Return True if an object of the revision's turbine and hour cannot be read.
+        """Return True if an object of the revision's turbine (or farm) and hour cannot be read.
 
         That object is reported by itself.
         """
-        turbine = self.expected.nodes[self.windows.owner[place]].turbine
-        return (turbine, int(self.windows.hour[place])) in self.unreadable
+        holder = self.places.holder(int(self.windows.owner[place]))
+        return (holder, int(self.windows.hour[place])) in self.unreadable
 
     def never_made(self, place: int) -> None:
         """Report a missing revision of a window that has other revisions in the lake."""

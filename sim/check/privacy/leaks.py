@@ -16,7 +16,13 @@ from pipeline.records import DERIVED
 from sim.check.findings import Finding, Findings, hour_text
 from sim.check.privacy.secrets import KEY, Secrets, field_of
 from sim.check.read.columns import Ints
-from sim.check.read.keys import bucket_of, read_batch_key, read_checkpoint_key
+from sim.check.read.keys import (
+    FarmKey,
+    bucket_of,
+    read_batch_key,
+    read_checkpoint_key,
+    read_farm_key,
+)
 from sim.check.read.lake import ObjectRef
 
 PROTECTED: Final = ("enriched", *DERIVED, "aggregated", "metadata", "checkpoints")
@@ -66,14 +72,17 @@ class Leaks:
             for field in secrets.fields_of_words(words):
                 self.add(ref, f"{field} as separate words", "in different values")
         for kind, ref, leak in self._sorted():
-            batch, node = read_batch_key(ref.bucket, ref.key), read_checkpoint_key(ref.key)
+            known = read_farm_key(ref.bucket, ref.key) or read_batch_key(ref.bucket, ref.key)
+            turbine = "" if known is None or isinstance(known, FarmKey) else known.turbine
+            if node := read_checkpoint_key(ref.key):
+                turbine = node[1]
             findings.add(
                 Finding(
                     kind,
-                    stage=batch.stage if batch else ref.bucket.rsplit("-", 1)[-1],
+                    stage=known.stage if known else ref.bucket.rsplit("-", 1)[-1],
                     farm=farm,
-                    turbine=batch.turbine if batch else node[1] if node else "",
-                    hour=hour_text(batch.hour) if batch else "",
+                    turbine=turbine,
+                    hour=hour_text(known.hour) if known else "",
                     key=ref.name,
                     rows=leak.rows,
                     detail=leak.detail,

@@ -20,7 +20,7 @@ import pyarrow as pa
 from pipeline.records import DERIVED
 from pipeline.records.schemas import VALIDATED
 from sim.check.read.form import FormFile
-from sim.check.read.keys import BatchKey
+from sim.check.read.keys import Key
 
 COLUMNS: Final = VALIDATED.names
 """The columns that the stages of `STAGES` begin with. Validated has no others."""
@@ -58,23 +58,23 @@ class Span:
 
 
 class Lenders:
-    """The first columns of the object read last of each node, hour and range of ids."""
+    """The first columns of the object read last of each name and hour."""
 
     def __init__(self) -> None:
-        self._lenders: dict[tuple[str, int, int, int], tuple[Head, Span]] = {}
+        self._lenders: dict[tuple[str, int], tuple[Head, Span]] = {}
 
-    def find(self, stage: str, place: BatchKey | None, head: Head | None) -> Span | None:
+    def find(self, stage: str, place: Key | None, head: Head | None) -> Span | None:
         """Return the rows of an object that begins in the same way; None without one."""
         if place is None or head is None or stage not in STAGES[1:]:
             return None
         lent, span = self._lenders.get(_batch(place), (None, None))
         return span if lent == head else None
 
-    def add(self, stage: str, place: BatchKey | None, head: Head | None, span: Span) -> None:
+    def add(self, stage: str, place: Key | None, head: Head | None, span: Span) -> None:
         """Let later objects borrow the columns of this one, which was read without an error."""
         if place is not None and head is not None and stage in STAGES[:-1]:
             self._lenders[_batch(place)] = head, span
 
 
-def _batch(place: BatchKey) -> tuple[str, int, int, int]:
-    return place.turbine, place.hour, place.first, place.last
+def _batch(place: Key) -> tuple[str, int]:
+    return place.name, place.hour

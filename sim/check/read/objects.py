@@ -23,7 +23,7 @@ from pipeline.records.schemas import REJECTED, SCHEMAS
 from sim.check.read import parquet
 from sim.check.read.columns import Ints, integers, nulls, one
 from sim.check.read.form import Form, FormFile, digests, join
-from sim.check.read.keys import BatchKey, read_batch_key
+from sim.check.read.keys import Key, read_batch_key, read_farm_key
 from sim.check.read.lake import ObjectRef, Reads
 from sim.check.read.lender import COLUMNS, STAGES, Head, Lenders, Span
 
@@ -49,7 +49,7 @@ class DataObject:
     """
 
     ref: ObjectRef
-    place: BatchKey | None
+    place: Key | None
     guest: bool
     sha256: str = ""
     size: int = 0
@@ -84,15 +84,16 @@ def read_stage(
     home: Sequence[ObjectRef],
     guests: Sequence[ObjectRef],
     lenders: Lenders | None = None,
+    compacted: bool = False,
 ) -> StageRows:
     """Read the objects of one stage. `guests` have keys of other shares. Raises LakeError.
 
-    lenders: columns of the stages read before.
+    lenders: columns of the stages read before. compacted: one object has rows of a whole farm.
     """
     refs = [*home, *guests]
+    read_key = read_farm_key if compacted else read_batch_key
     objects = [
-        DataObject(ref, read_batch_key(ref.bucket, ref.key), i >= len(home))
-        for i, ref in enumerate(refs)
+        DataObject(ref, read_key(ref.bucket, ref.key), i >= len(home)) for i, ref in enumerate(refs)
     ]
     reading = _Reading(stage, Lenders() if lenders is None else lenders, len(objects))
     for item, content in zip(objects, fetch(reader, refs), strict=True):
