@@ -25,7 +25,7 @@ from sim.check.findings import Finding, Findings
 from sim.check.read.keys import bucket_of
 from sim.check.read.lake import LakeError, ObjectRef
 from sim.check.read.ranges import NameRanges
-from sim.check.share import SEARCHED, Share, ShareVerdict
+from sim.check.share import SEARCHED, STRAYS, Share, ShareVerdict
 from sim.check.verdict import Judged, Verdict, verdict
 from tests.support.oracle_world import HOUR_0, START_US
 
@@ -221,27 +221,34 @@ def test_objects_go_to_the_share_of_the_turbine_in_their_key(world: World) -> No
 
 
 def test_turbines_and_strays_of_other_parts_are_passed_over(world: World) -> None:
-    """Objects of no turbine are still searched for the secrets of these nodes."""
+    """A name between those of two turbines belongs to the part of the first one.
+
+    Objects in no turbine's place are still searched for the secrets of these nodes.
+    """
     for name in ("A/A-1.db", "B/B-1.db"):
         world.node(name)
     mine = [data("ingestion", "A-1"), checkpoint("A-1")]
+    between = [data("enriched", "A-2"), data("metadata", "A-2")]
     other = [data("ingestion", "B-1"), data("metadata", "B-1"), checkpoint("B-1")]
-    strays = [data("enriched", "Z-1"), data("metadata", "Z-1")]
-    lake: Any = Lake([*mine, *other, *strays])
+    theirs = [data("enriched", "Z-1"), data("metadata", "Z-1")]
+    nowhere = ref("enriched", "junk.parquet")
+    lake: Any = Lake([*mine, *between, *other, *theirs, nowhere])
     nodes = world.folder / "nodes"
     part = shares.judged(nodes, lake, None, 1, elsewhere=("B-1",), strays=False)
-    (share, nothing) = world.shares
+    share, strays = world.shares
     assert (share.files[0].turbine, share.objects) == (
         "A-1",
         {"ingestion": mine[:1], "checkpoints": mine[1:]},
     )
-    assert (nothing.number, nothing.objects) == (-1, {})
-    assert (part.foreign, part.unread) == ([], [mine[0].name])
-    assert world.strange == [([strays[1].name, strays[0].name], ["A-1"])]
+    assert (strays.number, strays.objects) == (STRAYS, {"enriched": between[:1]})
+    assert (part.foreign, part.unread) == (between[1:], [mine[0].name, between[0].name])
+    ((searched, turbines),) = world.strange
+    assert (nowhere.name in searched, turbines) == (True, ["A-1"])
+    assert not {each.name for each in (*other, *theirs)} & set(searched)
     world.shares, world.strange = [], []
     part = shares.judged(nodes, lake, None, 1, elsewhere=("B-1",))
-    assert world.shares[1].objects == {"enriched": strays[:1]}
-    assert (part.foreign, part.unread) == (strays[1:], [mine[0].name, strays[0].name])
+    assert world.shares[1].objects == {"enriched": [between[0], nowhere]}
+    assert part.foreign == between[1:]
 
 
 def test_findings_in_unknown_objects_count(world: World) -> None:

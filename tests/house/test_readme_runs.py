@@ -138,10 +138,9 @@ COMMANDS = {
     "dask scheduler --host 10.0.0.5 --port 8786 --no-dashboard": Way("parsed"),
     "ssh 10.0.0.7 'cd windfleet && .venv/bin/dask worker tcp://10.0.0.5:8786 --nthreads 1 "
     "--no-dashboard'": Way("parsed"),
-    "windfleet run scenarios/fleet-hour.yaml --cluster tcp://10.0.0.5:8786 --allow-remote": Way(
-        "parsed"
-    ),
     "windfleet run scenarios/fleet-hour.yaml --cluster local:2": Way("parsed"),
+    "windfleet run scenarios/fleet-hour.yaml --cluster tcp://10.0.0.5:8786 --allow-remote "
+    "--endpoint-url http://10.0.0.9:9000 --overwrite": Way("parsed"),
     "windfleet store up": Way("parsed"),
     # run in tests/repeat, tests/compare, tests/history
     "windfleet run small --repeat 5 --out runs/five": Way("parsed"),
