@@ -37,7 +37,8 @@ def take(report: Path, picture: Path) -> None:
     program = browser.program() or sys.exit(browser.MISSING)
     with tempfile.TemporaryDirectory(prefix="windfleet-") as folder:
         shot = Path(folder) / "shot.png"
-        options = ("--headless", "--no-sandbox", "--hide-scrollbars", f"--user-data-dir={folder}")
+        kept = [flag for flag in browser.FLAGS if "remote" not in flag and flag.startswith("--")]
+        options = (*kept, f"--user-data-dir={folder}")
         size = f"--window-size={SIZE[0]},{SIZE[1]}"
         command = [program, *options, size, f"--screenshot={shot}", report.resolve().as_uri()]
         subprocess.run(command, check=True, capture_output=True)

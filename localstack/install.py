@@ -30,7 +30,7 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 SUPPORTED = {(3, 13): "4.14.0", (3, 12): "4.13.1", (3, 11): "4.13.1"}
 """Python -> the version of LocalStack that loads S3 on it, the preferred one first."""
-PIP = ("-m", "pip", "-qq", "--disable-pip-version-check", "--no-input", "install")
+PIP = ("-I", "-m", "pip", "-qq", "--disable-pip-version-check", "--no-input", "install")
 STAMP = ".installed"
 """Names lock and Python of an environment that is whole."""
 LOCK_FILE = ".installing"
@@ -99,7 +99,13 @@ def fetched(home):
 
 held = []
 """The open lock file: a program that outlives its installer keeps others out."""
-KEPT = ("UV_PYTHON_INSTALL_MIRROR", "UV_NATIVE_TLS", "UV_OFFLINE")
+KEPT = (
+    "UV_PYTHON_INSTALL_MIRROR",
+    "UV_PYTHON_DOWNLOADS_JSON_URL",
+    "UV_PYTHON_DOWNLOADS",
+    "UV_NATIVE_TLS",
+    "UV_OFFLINE",
+)
 
 
 def run(command, failure, variables=None):
@@ -149,7 +155,7 @@ def environment(target, python, lock, name, finish=lambda folder: None):
         shutil.rmtree(left, ignore_errors=True)
     new = pathlib.Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
     try:
-        run([python, "-m", "venv", new], f"no environment can be made for {name}")
+        run([python, "-I", "-m", "venv", new], f"no environment can be made for {name}")
         install = [new / "bin" / "python", *PIP, "--require-hashes", "-r", lock]
         run(install, f"{name} cannot be installed")
         finish(new)

@@ -41,8 +41,8 @@ def selection(
 
     def keep(name: str) -> str:
         cell = quoted(name)
-        # json_object by itself keeps 15 digits
-        number = f"json(replace(printf('%!.17g', {cell}), 'Inf', '9e999'))"
+        # json_object by itself keeps 15 digits. + 0.0: SQLite's versions differ in the sign of zero
+        number = f"json(replace(printf('%!.17g', {cell} + 0.0), 'Inf', '9e999'))"
         as_hex = f"typeof({cell}) = 'blob'" + (f" OR {is_garbled(name)}" if name in garbled else "")
         kept = (
             f"CASE WHEN {as_hex} THEN hex({cell}) "

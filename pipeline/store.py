@@ -97,7 +97,13 @@ class S3ObjectStore:
         """
         operation = f"list {bucket} after {after}"
         query = {"max-keys": str(most)} | ({"start-after": after} if after else {})
-        page = self._page(operation, bucket, query)
+        for _ in range(MOST_PAGES):  # S3 may answer with less than was asked for, and with nothing
+            page = self._page(operation, bucket, query)
+            if page.objects or page.token is None:
+                break
+            query["continuation-token"] = page.token
+        else:
+            raise self._not_s3(operation, f"{MOST_PAGES:,} pages without an object")
         if any(key <= after for key, _, _ in page.objects):
             raise self._not_s3(operation, "a listing that begins before its place")
         return page.objects, page.token is not None

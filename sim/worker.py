@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import multiprocessing
 import os
 import signal
@@ -32,6 +33,7 @@ def follow_parent() -> None:
 
 def give_memory_back() -> None:
     """Return free memory to the system, between two tasks. Allocators keep it otherwise."""
+    gc.collect()  # a shard that has ended is a cycle, and searches are rare (`garbage`)
     with contextlib.suppress(ImportError):
         import pyarrow
 

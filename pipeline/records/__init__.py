@@ -110,7 +110,8 @@ RESCUED: Final = "_rescued_data"
 It holds the cells whose stored type does not fit their column (those cells are null), and the cells
 of columns that this schema does not know. Names are sorted. Blobs, and texts that are not UTF-8,
 are upper-case hex. A null cell of an unknown column is left out: so a row that was stored before
-its file had the column gives the same JSON whenever it is read.
+its file had the column gives the same JSON whenever it is read. Zero has no sign: not every version
+of SQLite tells 0.0 from -0.0.
 """
 
 ENRICHMENT: Final = (

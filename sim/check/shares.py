@@ -266,17 +266,14 @@ def _place(ref: ObjectRef) -> tuple[str, str]:
     return "quarantine" if holds_rejected(ref.bucket, ref.key) else name, ""
 
 
-def _turbine(ref: ObjectRef) -> str:
-    """Return the turbine in an object's key; in the compacted layout one of its farm."""
-    key = read_farm_key(ref.bucket, ref.key)
-    return _place(ref)[1] if key is None else key.turbine
-
-
 def _is_own(
     ref: ObjectRef, share_of: Mapping[str, int], elsewhere: Collection[str], ranges: NameRanges
 ) -> bool:
-    """Return True for an object of these turbines, or of none, in no other turbine's place."""
-    turbine = _turbine(ref)
+    """Return True for an object of these turbines, or of none, in no other turbine's place.
+
+    An object of a farm belongs where its name lies, whatever turbine the name has at its end.
+    """
+    turbine = _place(ref)[1]
     if turbine in share_of:
         return True
     return turbine not in elsewhere and ranges.has(ref.key) is not False

@@ -30,7 +30,7 @@ def note(run_dir: Path, point: FaultPoint, times: int = 1) -> None:
     with suppress(OSError):
         file = os.open(run_dir / FIRED, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            os.write(file, f"{json.dumps([*point, times])}\n".encode())
+            os.write(file, f"\n{json.dumps([*point, times])}\n".encode())  # after a line cut short
         finally:
             os.close(file)
 

@@ -17,6 +17,7 @@ from sim.run.shard import run_shard
 from sim.run.shard_plan import ShardPlan
 from sim.run.signals import delayed
 from sim.scenario import Scenario
+from sim.worker import give_memory_back
 
 
 def can_run_in_process(scenario: Scenario, workers: int) -> bool:
@@ -50,5 +51,6 @@ def run_in_process(
                 record.spans.append,
             )
         record.shards.append(result)
+        give_memory_back()
         if result.error is not None:
             raise StoreGone(result.error)

@@ -34,14 +34,16 @@ def bucket(batches: int) -> list[str]:
 
 
 class Store:
-    """A bucket that counts what it lists."""
+    """A bucket that counts what it lists. cap: most objects on a page, whatever is asked for."""
 
-    def __init__(self, keys: list[str]) -> None:
-        self.keys, self.pages, self.listed = keys, 0, 0
+    def __init__(self, keys: list[str], cap: int = 1000) -> None:
+        self.keys, self.pages, self.listed, self.cap = keys, 0, 0, cap
 
     def page(self, after: str, most: int) -> tuple[list[Listed], bool] | None:
         begin = bisect_right(self.keys, after)
+        most = min(most, self.cap)
         found = self.keys[begin : begin + most]
+        assert self.pages <= 2 * len(self.keys), "a listing that goes in a circle"
         self.pages += 1
         self.listed += len(found)
         return [(key, 1, "") for key in found], begin + most < len(self.keys)
@@ -71,6 +73,20 @@ def test_each_key_belongs_to_one_part_which_lists_it(batches: int, count: int) -
     assert sorted(outside) == sorted(STRAYS[:3])
     assert set(outside.values()) == {count}, "keys that belong to no turbine are seen by all"
     assert {number for key, number in owners.items() if key not in outside} == {1}
+
+
+@pytest.mark.parametrize("cap", [1, 7, 1000])
+def test_names_just_before_a_turbines_own_are_listed_once(cap: int) -> None:
+    """Between "A-003" and "A-003-" lie names that begin with a blank or an exclamation mark."""
+    folder = HOURS[0]
+    between = [f"{folder}A-003!{number:04d}" for number in range(1100 if cap > 7 else 20)]
+    last = [folder + "\U0010ffff", folder + "\U0010ffffx"]
+    own = f"{folder}A-003-1-9.parquet"
+    keys = sorted([own, f"{folder}A-001-1-9.parquet", *between, *last])
+    part = NameRanges(["A-003"], ["A-001", "A-002"])
+    listed = [key for key, *_ in part.objects(Store(keys, cap).page) or ()]
+    assert listed == sorted(set(listed))
+    assert own in listed
 
 
 def test_a_part_lists_hardly_any_key_of_another() -> None:

@@ -251,6 +251,24 @@ def test_turbines_and_strays_of_other_parts_are_passed_over(world: World) -> Non
     assert part.foreign == between[1:]
 
 
+def test_an_object_of_a_farm_is_judged_by_one_part(world: World) -> None:
+    """Its name may have a turbine of another part at its end."""
+    for name in ("A/A-1.db", "B/B-1.db"):
+        world.node(name)
+    odd = data("validated", "A-compact-000001-B-1")
+    key = odd.key.replace("-1-2.parquet", "-1.parquet")
+    odd = ref("validated", key)
+    lake: Any = Lake([data("ingestion", "A-1"), data("ingestion", "B-1"), odd])
+    seen = []
+    for other, strays in (("B-1", True), ("A-1", False)):
+        world.shares = []
+        shares.judged(world.folder / "nodes", lake, None, 1, elsewhere=(other,), strays=strays)
+        seen += [
+            each for share in world.shares for found in share.objects.values() for each in found
+        ]
+    assert seen.count(odd) == 1
+
+
 def test_findings_in_unknown_objects_count(world: World) -> None:
     world.node("A/A-1.db")
     world.judge([data("ingestion", "Z-1")])

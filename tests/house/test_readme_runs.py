@@ -134,6 +134,8 @@ COMMANDS = {
         for n in (1, 2, 3)
     },  # run in tests/merge
     "windfleet merge runs/part-1 runs/part-2 runs/part-3 --out runs/small": Way("parsed"),
+    "windfleet merge runs/fleet-day-7-part-*-of-16": Way("parsed"),
+    "windfleet store empty": Way("parsed"),
     # run in tests/cluster: test_machines.py
     "dask scheduler --host 10.0.0.5 --port 8786 --no-dashboard": Way("parsed"),
     "ssh 10.0.0.7 'cd windfleet && .venv/bin/dask worker tcp://10.0.0.5:8786 --nthreads 1 "

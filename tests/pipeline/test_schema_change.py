@@ -199,6 +199,7 @@ CELLS = st.lists(st.tuples(COLUMN, st.integers(1, 6), CELL), max_size=8)
     st.lists(COLUMN, max_size=2),
 )
 @example([("timestamp", 1, 0.1), ("status", 6, GARBLED[0])], 3, [])
+@example([("blade_load", 1, -0.0)], 1, [])
 def test_a_row_reads_the_same_in_any_read_and_in_the_oracle(
     cells: list[tuple[str, int, object]], first: int, late: list[str]
 ) -> None:

@@ -210,6 +210,10 @@ class _Report:
             checked.pop("nodes", None)
             others = set() if self._complete else set(nodes)
             wrong = differing_fields(nodes, right["nodes"], others)
+        b = self._expected.batches
+        owners, times = np.unique(b.owner[batches], return_counts=True)
+        for owner in owners[times > 1].tolist():
+            wrong.append(f"two batches of {self._expected.nodes[owner].turbine} in one flush")
         wrong += differing_fields(document, checked, known | {"nodes"})
         if type(document.get(_UPLOADED)) is not int:
             found = json_text(document.get(_UPLOADED))

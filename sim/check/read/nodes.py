@@ -344,7 +344,10 @@ def _text(raw: bytes) -> str | bytes:
 
 
 def _plain(cell: Any) -> Any:
-    return cell.hex().upper() if isinstance(cell, bytes) else cell
+    """Return a rescued cell as it stands in JSON: zero has no sign."""
+    if isinstance(cell, bytes):
+        return cell.hex().upper()
+    return cell + 0.0 if isinstance(cell, float) else cell
 
 
 def _query(uri: str, sql: str) -> pa.Table:

@@ -108,6 +108,7 @@ class NameRanges:
         if i < 0 or name >= self._ends[i]:
             i += 1
             if i == len(self._begins):
-                return folder[0] + _LAST, None, 1
-            after = folder[0] + self._begins[i][:-1]
+                return max(key, folder[0] + _LAST), None, 1
+            # A name like "A-003!" lies before "A-003-", and behind "A-003".
+            after = max(key, folder[0] + self._begins[i][:-1])
         return after, (folder[0], i), self._turbines[i] * _PER_TURBINE
