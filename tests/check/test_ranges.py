@@ -82,7 +82,7 @@ def test_names_just_before_a_turbines_own_are_listed_once(cap: int) -> None:
     between = [f"{folder}A-003!{number:04d}" for number in range(1100 if cap > 7 else 20)]
     last = [folder + "\U0010ffff", folder + "\U0010ffffx"]
     own = f"{folder}A-003-1-9.parquet"
-    keys = sorted([own, f"{folder}A-001-1-9.parquet", *between, *last])
+    keys = sorted([own, f"{folder}A-001-1-9.parquet", *between, *last, "zzz"])
     part = NameRanges(["A-003"], ["A-001", "A-002"])
     listed = [key for key, *_ in part.objects(Store(keys, cap).page) or ()]
     assert listed == sorted(set(listed))
