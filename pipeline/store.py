@@ -78,17 +78,8 @@ class S3ObjectStore:
         operation = f"list {bucket}/{prefix}"
         query = {"prefix": prefix} if prefix else {}
         query |= {"max-keys": str(most)} if most is not None else {}
-        seen: set[str] = set()
-        for _ in range(MOST_PAGES):
-            page = self._page(operation, bucket, query)
+        for page in self._walk(operation, bucket, query):
             yield page.objects
-            if page.token is None:
-                return
-            if page.token in seen:
-                raise self._not_s3(operation, "a listing that goes in a circle")
-            seen.add(page.token)
-            query["continuation-token"] = page.token
-        raise self._not_s3(operation, f"a listing of more than {MOST_PAGES:,} pages")
 
     def page(self, bucket: str, after: str, most: int) -> tuple[Objects, bool]:
         """Return objects behind the key `after`, `most` at most, and if there are more.
@@ -97,13 +88,9 @@ class S3ObjectStore:
         """
         operation = f"list {bucket} after {after}"
         query = {"max-keys": str(most)} | ({"start-after": after} if after else {})
-        for _ in range(MOST_PAGES):  # S3 may answer with less than was asked for, and with nothing
-            page = self._page(operation, bucket, query)
-            if page.objects or page.token is None:
-                break
-            query["continuation-token"] = page.token
-        else:
-            raise self._not_s3(operation, f"{MOST_PAGES:,} pages without an object")
+        # S3 may answer with less than was asked for, and with nothing.
+        pages = self._walk(operation, bucket, query)
+        page = next(page for page in pages if page.objects or page.token is None)
         if any(key <= after for key, _, _ in page.objects):
             raise self._not_s3(operation, "a listing that begins before its place")
         return page.objects, page.token is not None
@@ -133,6 +120,20 @@ class S3ObjectStore:
         begin = folder + name_prefix
         pages = self.pages(bucket, begin)
         return sorted(key for page in pages for key, _, _ in page if key.startswith(begin))
+
+    def _walk(self, operation: str, bucket: str, query: dict[str, str]) -> Iterator[listing.Page]:
+        """Yield the pages of ListObjectsV2, the last of them without a token."""
+        seen: set[str] = set()
+        for _ in range(MOST_PAGES):
+            page = self._page(operation, bucket, query)
+            yield page
+            if page.token is None:
+                return
+            if page.token in seen:
+                raise self._not_s3(operation, "a listing that goes in a circle")
+            seen.add(page.token)
+            query["continuation-token"] = page.token
+        raise self._not_s3(operation, f"a listing of more than {MOST_PAGES:,} pages")
 
     def _page(self, operation: str, bucket: str, query: dict[str, str]) -> listing.Page:
         """Return one page of ListObjectsV2."""

@@ -341,15 +341,8 @@ def test_an_undamaged_lake_passes_as_in_the_other_layout(
 ) -> None:
     verdict = judged({})
     assert (verdict.status, verdict.counts, verdict.errors, wrong(verdict)) == ("pass", {}, [], {})
-    rejected = sum(bool(rule) for rule, _ in lakebuilder.SPOILED.values())
-    rows = lakebuilder.ROWS * 3
-    assert verdict.rows_by_stage == {
-        "ingestion": rows,
-        "validated": rows - rejected,
-        "quarantine": rejected,
-        "enriched": rows - rejected,
-        "aggregated": verdict.figures["windows.expected"] + 1,
-    }
+    windows = verdict.figures["windows.expected"]
+    assert verdict.rows_by_stage == lakebuilder.rows_by_stage(windows)
     assert verdict.figures["windows.revised"] == 1
     assert verdict.digest
 
@@ -370,6 +363,12 @@ def test_a_defect_gets_its_right_name(
     )
     said = "\n".join(f"{found.key} {found.detail}" for found in verdict.findings)
     assert [word for word in defect.words if word not in said] == []
+
+
+def test_two_flushes_are_not_one(judged: Callable[[Changes], Verdict]) -> None:
+    verdict = judged(compacted_lake.flushes_as_one())
+    said = [finding.detail for finding in verdict.findings if finding.kind == "manifest.disagrees"]
+    assert any("two batches of A-002 in one flush" in detail for detail in said), verdict.counts
 
 
 def test_rows_of_an_unreadable_node_are_not_judged(

@@ -415,6 +415,17 @@ def test_an_invalid_listing_is_an_error_and_not_an_empty_lake(body: bytes, at_fi
                     ask(server.url)
 
 
+def test_an_empty_page_does_not_end_a_listing() -> None:
+    """S3 may answer with fewer objects than there are, and with none."""
+    token = "<NextContinuationToken>{}</NextContinuationToken>"
+    empty = [page(more="true", inside=token.format(name)) for name in "xy"]
+    with served(*(Reply(200, body) for body in (*empty, page("b")))) as server:
+        found = S3ObjectStore(server.url).page("expanso-databricks-ingestion", "a", 1)
+        assert ([key for key, *_ in found[0]], found[1]) == (["b"], False)
+    with served(Reply(200, empty[0])) as server, pytest.raises(Refused, match="in a circle"):
+        S3ObjectStore(server.url).page("expanso-databricks-ingestion", "a", 1)
+
+
 def test_a_web_page_is_neither_an_object_nor_a_missing_key() -> None:
     for reply in (Reply(200, NO_S3["page"]), Reply(404, NO_S3["page"]), Reply(204)):
         with served(reply) as server:

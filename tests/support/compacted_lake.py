@@ -5,7 +5,6 @@ Made from its objects alone: flush k has the k-th batch of each node of the farm
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable
@@ -89,6 +88,19 @@ def _facts(body: bytes, stage: str) -> dict[str, Any]:
     return facts(body, stage) | {"first_id": None, "last_id": None}
 
 
+def flushes_as_one() -> Changes:
+    """Return the changes that put the first two flushes of farm A into the second one's objects.
+
+    The manifest names each node once, with its later batch.
+    """
+    plain = lakebuilder.build()
+    flushes = _flushes(plain, "A")[:2]
+    gone: Changes = {}
+    for number, manifests in enumerate(flushes):
+        gone |= dict.fromkeys(_flush(plain, "A", number, manifests))
+    return gone | _flush(plain, "A", 1, [*flushes[0], *flushes[1]])
+
+
 def sealed(change: Change) -> Change:
     """Return the change with manifests that match the changed and removed objects."""
 
@@ -126,7 +138,3 @@ def document_of(name: str, change: Callable[[dict[str, Any]], object]) -> Change
         return {name: json.dumps(document).encode()}
 
     return changed
-
-
-def digest_of(lake: Objects, name: str) -> str:
-    return hashlib.sha256(lake[name]).hexdigest()

@@ -407,3 +407,18 @@ def _curve(wind: float) -> float:
         if v0 <= wind <= v1:
             return p0 + (p1 - p0) * (wind - v0) / (v1 - v0)
     return 0.0
+
+
+def rows_by_stage(windows: float) -> dict[str, float]:
+    """Return the rows of each stage of the undamaged lake. windows: expected ones.
+
+    One window has a revision.
+    """
+    rejected, rows = sum(bool(rule) for rule, _ in SPOILED.values()), ROWS * 3
+    return {
+        "ingestion": rows,
+        "validated": rows - rejected,
+        "quarantine": rejected,
+        "enriched": rows - rejected,
+        "aggregated": windows + 1,
+    }

@@ -23,9 +23,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.records import CHANNEL_NAMES
-from sim.check.compare.owners import Neighbours, Owners, of_neighbours
+from sim.check.compare.owners import (
+    Neighbours,
+    Owners,
+    looked_up,
+    named_turbines,
+    of_neighbours,
+    visitors,
+)
 from sim.check.expected.rows import TIMES, Expectation
-from sim.check.read.columns import Bools, Ints, codes, float_bits, integers, nulls, one
+from sim.check.read.columns import Bools, Ints, codes, float_bits, integers, nulls
 from sim.check.read.objects import StageRows
 
 _FACTOR = np.uint64(0x9E37_79B9_7F4A_7C15)
@@ -44,13 +51,9 @@ def find_named_owners(
 
     share: number of this share; share_of: turbine -> number of its share.
     """
-    column = one(rows.table.column("turbine_id"))
-    names = column.dictionary.to_pylist()
-    # The index after the last name means null.
-    named = np.asarray(column.indices.fill_null(len(names)), dtype=np.int64)
+    names, named = named_turbines(rows)
     index = {node.turbine: i for i, node in enumerate(expected.nodes)}
-    claims = np.array([index.get(name, -1) for name in names] + [-1], dtype=np.int64)[named]
-    shares = np.array([share_of.get(name, -1) for name in names] + [-1], dtype=np.int64)[named]
+    claims, shares = looked_up(names, index)[named], looked_up(names, share_of)[named]
     abroad = np.array([o.guest and o.place is not None for o in rows.objects], dtype=bool)
     elsewhere = (shares >= 0) & (shares != share)
     # Rows of a node whose file cannot be read are not judged, and may name another turbine.
@@ -64,13 +67,12 @@ def find_named_owners(
         elsewhere = of_neighbours(rows, named, names, suspects, neighbour)
         owner = np.where(left & ~visiting, claims, owner)
         elsewhere &= owner < 0
-    pairs = np.unique(np.stack([rows.object[elsewhere], shares[elsewhere]]), axis=1)
     unowned = (owner < 0) & ~elsewhere
     known = np.array([o.place is not None and not o.guest for o in rows.objects], dtype=bool)
     return Owners(
         owner,
         np.flatnonzero(unowned),
-        [(int(item), int(to)) for item, to in pairs.T],
+        visitors(rows, elsewhere, shares),
         np.flatnonzero(unowned & known[rows.object] & complete),
     )
 

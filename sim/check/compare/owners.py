@@ -60,10 +60,7 @@ def find_owners(
     share: number of this share; share_of: turbine -> number of its share.
     """
     index = {node.turbine: i for i, node in enumerate(expected.nodes)}
-    column = one(rows.table.column("turbine_id"))
-    names = column.dictionary.to_pylist()
-    # The index after the last name means null.
-    named = np.asarray(column.indices.fill_null(len(names)), dtype=np.int64)
+    names, named = named_turbines(rows)
     keyed = [o.place.turbine if o.place else None for o in rows.objects]
     place_of = {name: i for i, name in enumerate(names)}
     owner = np.array([index.get(name, -1) if name else -1 for name in keyed], dtype=np.int64)[
@@ -82,12 +79,12 @@ def find_owners(
         == 0
     )
     moved = silent[rows.object]
-    claims = np.array([index.get(name, -1) for name in names] + [-1], dtype=np.int64)[named]
+    claims = looked_up(names, index)[named]
     strayed = np.flatnonzero(~agreed & (claims >= 0))
     owner[strayed] = np.where(
         is_of(rows, expected, claims, strayed), claims[strayed], owner[strayed]
     )
-    shares = np.array([share_of.get(name, -1) for name in names] + [-1], dtype=np.int64)[named]
+    shares = looked_up(names, share_of)[named]
     away = ~agreed & (shares >= 0) & (shares != share)
     if not (moved.any() or away.any()):
         return Owners(owner, np.flatnonzero(owner < 0), [])
@@ -95,12 +92,29 @@ def find_owners(
         moved | of_neighbours(rows, named, names, np.flatnonzero(away & ~moved), neighbour)
     )
     owner = np.where(elsewhere, -1, np.where(moved & (claims >= 0), claims, owner))
+    unowned = np.flatnonzero((owner < 0) & ~elsewhere)
+    return Owners(owner, unowned, visitors(rows, elsewhere, shares))
+
+
+def named_turbines(rows: StageRows) -> tuple[list[str], Ints]:
+    """Return the distinct values of `turbine_id`, and each row's index in them, (rows,).
+
+    The index after the last name means null.
+    """
+    column = one(rows.table.column("turbine_id"))
+    names = column.dictionary.to_pylist()
+    return names, np.asarray(column.indices.fill_null(len(names)), dtype=np.int64)
+
+
+def looked_up(names: list[str], numbers: Mapping[str, int]) -> Ints:
+    """Return the number of each name, and of null at the end; -1 for an unknown one."""
+    return np.array([numbers.get(name, -1) for name in names] + [-1], dtype=np.int64)
+
+
+def visitors(rows: StageRows, elsewhere: Bools, shares: Ints) -> list[tuple[int, int]]:
+    """Return (index of the object, number of the share) of the rows that belong to other shares."""
     pairs = np.unique(np.stack([rows.object[elsewhere], shares[elsewhere]]), axis=1)
-    return Owners(
-        owner,
-        np.flatnonzero((owner < 0) & ~elsewhere),
-        [(int(item), int(to)) for item, to in pairs.T],
-    )
+    return [(int(item), int(to)) for item, to in pairs.T]
 
 
 def of_neighbours(
