@@ -7,6 +7,7 @@ no check of every field (`sim.report.result.read_result`).
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -18,13 +19,15 @@ from sim.resume_state import CAMPAIGN_STATE, RUN_STATE, way_on
 _RESULT: Final = "result.json"
 _CAMPAIGN: Final = "campaign.json"
 _SCENARIO: Final = "scenario.yaml"
+_VERIFY: Final = "verify.json"
 
 
 @dataclass(frozen=True)
 class PastRun:
     """One run directory. verdict: None where there is no result; `note` then has the reason.
 
-    resumable: it was interrupted; `note` then has the command that goes on with it.
+    resumable: it was interrupted; `note` then has the command that goes on with it. A verdict of
+    `verify` that differs is a note, too.
     """
 
     folder: str
@@ -107,7 +110,17 @@ def _result(folder: Path, data: dict[str, Any]) -> PastRun:
         rows=figures.get("rows.generated", {}).get("value"),
         seconds=run["wall_s"],
         digest=lake.get("digest"),
+        note=_later(folder, str(data["verdict"])),
     )
+
+
+def _later(folder: Path, verdict: str) -> str:
+    """Return a note on a verdict of `verify` that is not the run's."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        again = str(json.loads((folder / _VERIFY).read_bytes())["verdict"])
+        if again != verdict:
+            return f"verify: {again.upper()}"
+    return ""
 
 
 def _campaign(folder: Path, data: dict[str, Any]) -> PastRun:
