@@ -241,7 +241,7 @@ def _verify(args: argparse.Namespace) -> int:
         return _on_cluster(args, work, folder, VERIFY_FILES)
     workers = args.workers or one_per_core()
     if not (args.run / "nodes").is_dir():
-        raise DirectoryError(f"{args.run}: has no nodes/; a data set has them with --nodes")
+        raise DirectoryError(f"{args.run}: has no nodes/; is this a run directory? demo: --nodes")
     if (args.shard is None) != (args.out is None):
         raise PartError("--shard and --out go together: the part's record is written to --out DIR")
     if args.shard is not None and (args.report or args.form != "text"):
