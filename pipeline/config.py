@@ -122,7 +122,10 @@ class NodeConfig:
         except UnicodeDecodeError as error:
             text = f"not UTF-8 at byte {error.start}; save it as UTF-8"
             raise ConfigError(f"{shown(path)}: not a node configuration: {text}") from error
-        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        except RecursionError as error:
+            text = "not a node configuration: nested too deep"
+            raise ConfigError(f"{shown(path)}: {text}") from error
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:
             raise ConfigError(f"{shown(path)}: not a node configuration: {error}") from error
 
     def _check(self) -> None:

@@ -77,10 +77,15 @@ def parse(text: str) -> Endpoint:
 
 
 def _is_host(host: str, bracketed: bool) -> bool:
-    """Return True for a name, a decimal IPv4 address or a bracketed IPv6 address."""
+    """Return True for a name, a decimal IPv4 address or a bracketed IPv6 address.
+
+    An IPv4 address in the form of IPv6 is refused: Python 3.13 spells it otherwise than 3.11 and
+    takes it for loopback, which 3.11 does not.
+    """
     try:
         if bracketed:
-            return str(ipaddress.IPv6Address(host)) == host
+            address = ipaddress.IPv6Address(host)
+            return address.ipv4_mapped is None and str(address) == host
         labels = host.split(".")
         if _NUMBER.fullmatch(labels[-1]):
             return str(ipaddress.IPv4Address(host)) == host

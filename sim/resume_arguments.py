@@ -8,6 +8,10 @@ from typing import Final
 
 _FREE: Final = ("workers", "allow_remote", "form")
 """Options that an attempt may have otherwise than the one before."""
+_NO_SCENARIO: Final = (
+    "{} needs a SCENARIO, such as `windfleet {}`; `windfleet list` shows those that are here"
+)
+_SUCH_AS: Final = {"run": "run quickstart", "campaign": "campaign campaign --quick"}
 _NAMES: Final = {"scenario": "SCENARIO", "line": "--replay"}
 
 
@@ -22,7 +26,7 @@ def refusal(args: argparse.Namespace, parser: argparse.ArgumentParser) -> str | 
     if args.command not in ("run", "campaign"):
         return None
     if args.resume is None:
-        return None if args.scenario else "the following arguments are required: SCENARIO"
+        return None if args.scenario else _NO_SCENARIO.format(args.command, _SUCH_AS[args.command])
     plain = vars(parser.parse_args([args.command, "--resume", str(args.resume)]))
     given = [
         _NAMES.get(name, "--" + name.replace("_", "-"))

@@ -94,6 +94,8 @@ def test_version_and_help() -> None:
             ["verify", "x", "--lake", "y", "--endpoint-url", "http://127.0.0.1:1"],
             ["--endpoint-url", "not allowed"],
         ),
+        (["run"], ["needs a SCENARIO", "windfleet run quickstart"]),
+        (["campaign", "--quick"], ["needs a SCENARIO", "windfleet campaign campaign --quick"]),
     ],
 )
 def test_arguments_that_make_no_sense_are_2(arguments: list[str], words: list[str]) -> None:

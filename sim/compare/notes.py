@@ -65,10 +65,10 @@ def _same(sides: Sequence[Side]) -> list[str]:
     base, new = ({path.resolve(): path for path, _ in side} for side in sides)
     if shared := [path for place, path in new.items() if place in base]:
         names = ", ".join(str(path) for path in shared)
-        return [f"{names} is on both sides: a run that is compared with itself shows nothing"]
+        return [f"a run that is compared with itself shows nothing: {names} is on both sides"]
     texts = {_bytes(path): path for path in base.values()}
     return [
-        f"{path} is a copy of {texts[text]}: a run that is compared with itself shows nothing"
+        f"a run that is compared with itself shows nothing: {path} is a copy of {texts[text]}"
         for path in new.values()
         if (text := _bytes(path)) in texts
     ][:1]

@@ -8,6 +8,8 @@ from sim.report.chart import Axis, Chart, Lane, Series, Span
 
 _LANES = (("pass", "rule"), ("fail", "fault"), ("unknown", "curtailed"))
 _MIB = 2**20
+_TICKS = 12
+"""Numbers along the runs, at most."""
 
 
 def render(found: Trend) -> str:
@@ -33,11 +35,16 @@ def _chart(found: Trend, place: int, line: Line) -> Chart:
         f"figure-{place}",
         [float(number) for number in range(1, count + 1)],
         [Series("", values, "data", "joined")],
-        Axis("run, oldest first", low=0.5, high=count + 0.5),
+        Axis("run, oldest first", low=0.5, high=count + 0.5, ticks=ticks(count)),
         axis,
         lanes=_lanes(found) if place == 0 else (),
         sync="runs",
     )
+
+
+def ticks(count: int) -> list[tuple[float, str]]:
+    """Return the numbers of some runs, since there is none between two."""
+    return [(float(n), str(n)) for n in range(1, count + 1, -(-count // _TICKS))]
 
 
 def _lanes(found: Trend) -> list[Lane]:

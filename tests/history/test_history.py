@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sim.errors import ENVIRONMENT, INVALID, PASS, InvalidInput
+from sim.history import page as history_page
 from sim.history.command import steps
 from sim.history.trend import trend
 from sim.report.result import Result
@@ -134,6 +135,11 @@ def test_a_folder_without_runs_is_2(tmp_path: Path) -> None:
         done = runs.inside("history", place)
         assert done.code == INVALID
         assert done.said_once(str(place), words)
+
+
+@pytest.mark.parametrize(("count", "numbers"), [(1, [1]), (3, [1, 2, 3]), (25, [*range(1, 26, 3)])])
+def test_only_the_numbers_of_runs_stand_along_the_axis(count: int, numbers: list[int]) -> None:
+    assert history_page.ticks(count) == [(float(n), str(n)) for n in numbers]
 
 
 def test_the_page_has_a_chart_per_figure_and_every_run(past: Path, tab: Page) -> None:

@@ -184,7 +184,7 @@ def test_a_configuration_is_utf_8_in_any_locale(tmp_path: Path, encoding: str) -
 
 
 @pytest.mark.parametrize(
-    ("body", "text"), [(b"\xff\xfe{", "not UTF-8 at byte 0"), (b"[" * 100_000, "recursion")]
+    ("body", "text"), [(b"\xff\xfe{", "not UTF-8 at byte 0"), (b"[" * 100_000, "nested too deep")]
 )
 def test_a_configuration_of_bytes_or_of_endless_length(
     tmp_path: Path, body: bytes, text: str

@@ -54,6 +54,7 @@ def test_spark_that_is_installed_in_part_has_a_fix(
 ) -> None:
     """Such as before `make spark` has compiled a class that an update brought."""
     monkeypatch.setattr(home, "HOME", tmp_path)
+    monkeypatch.setattr(home, "_java", lambda: tmp_path)
     made = installed(tmp_path)
     assert home.find().python == made[0]
     for path in made:
