@@ -274,6 +274,8 @@ def main():
     from localstack.runtime.main import main as serve
     from localstack.services.s3 import provider
 
+    # LocalStack's own storage would leave its files behind in /tmp.
+    provider.DEFAULT_S3_TMP_DIR = os.path.join(os.environ["FILESYSTEM_ROOT"], "s3-storage")
     if arguments.gateway == "short":
         patch_short_way(provider.S3Provider, arguments.bodies_in_memory)
     patch_tokens(provider)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pathlib
 import resource
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -213,5 +214,10 @@ def test_all_other_ways_to_write_an_object_are_as_with_the_stock_server(
                     }
                     seen.append((step.__name__, entry["Key"], shown, content, entry["Size"]))
             found.append(seen)
+        assert [
+            *pathlib.Path(tempfile.gettempdir()).glob(
+                f"{localstack.DIRECTORY_PREFIX}*/s3-storage/parts"
+            )
+        ], "the stock server, too, keeps large bodies in a folder that goes away with it"
     for short, plain in zip(*found, strict=True):
         assert short == plain
