@@ -12,7 +12,6 @@ from rich.segment import Segment
 
 from pipeline.terminal import discard_pending, safe, unwrapped
 
-
 PIPED_WIDTH: Final = 1_000
 """Columns where stdout is no terminal, unless COLUMNS says otherwise."""
 

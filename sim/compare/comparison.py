@@ -40,6 +40,12 @@ DIGEST: Final = "lake digest"
 _NAMED: Final = 3
 
 
+_MEANS: Final = (
+    "Base and new are geometric means over equal spans of each run; result.json has the figure of "
+    "the whole run."
+)
+
+
 @dataclass(frozen=True)
 class Row:
     """One figure of both sides.
@@ -161,11 +167,11 @@ class Compared:
             return ""
         text = "95 % interval of the ratio of new to base; above 1 is worse"
         if family == 1:
-            return f"{text}."
+            return f"{text}. {_MEANS}"
         each = 100 * (1 - SIGNIFICANCE / family)
         return (
             f"{text}. The {family} of them hold together with 95 %, so each is one of {each:.4g} % "
-            "(Bonferroni's correction)."
+            f"(Bonferroni's correction). {_MEANS}"
         )
 
     def of(self, state: State) -> list[Row]:

@@ -63,7 +63,7 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Means of both sides, and the slowdown with its interval."""
+    """Geometric means of both sides, whose ratio is the slowdown, with its interval."""
 
     name: str
     unit: str
@@ -174,7 +174,7 @@ def _one(quantity: Quantity, limit: float, significance: float) -> Comparison:
         between = math.sqrt(spread * (1 / len(base) + 1 / len(new)))
         width = max(width, t_quantile(significance, freedom) * between)
     low, high = math.exp(middle - width), math.exp(middle + width)
-    means = (float(quantity.base.mean()), float(quantity.new.mean()))
+    means = (math.exp(base.mean()), math.exp(new.mean()))
     return Comparison(
         quantity.name,
         quantity.unit,

@@ -238,7 +238,12 @@ def test_the_terminal_shows_all_within_80_columns(tmp_path: Path) -> None:
     text = " ".join(done.out.split())
     missing = [name for name in sample().figures if name not in text.replace(" ", "")]
     assert not [name for name in missing if name not in text]
-    assert re.search(r"throughput.rows_per_s +14,870 +10,621 +40 % slower +1.40 to ", done.out)
+    speed = re.search(
+        r"throughput.rows_per_s +([0-9,]+) +([0-9,]+) +40 % slower +1.40 to ", done.out
+    )
+    assert speed, done.out
+    before, after = (float(one.replace(",", "")) for one in speed.groups())
+    assert round(before / after, 3) == 1.4, "the change is that of the two figures beside it"
     assert "interval: 95 % interval of the ratio of new to base" in text
     assert "too rough" not in text  # no star is shown, so none is explained
     place = len(str(tmp_path))
