@@ -22,6 +22,8 @@ EXAMPLES: Final = {
         "load load-knee",
         "load load-ramp --serve 8080",
         "load load-ramp --endpoint-url http://127.0.0.1:9000",
+        "load load-fleet --master --expect-workers 2 --out runs/load",
+        "load --worker --out runs/load",
     ),
     "watch": ("watch runs/quickstart-7", "watch --grafana windfleet-grafana.json"),
     "verify": (

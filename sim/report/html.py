@@ -46,6 +46,10 @@ REPEATED: Final = (
     "Planned counts the calls of a run without faults. After a fault, nodes repeat calls, which "
     "can be hit again."
 )
+DETECTABLE: Final = (
+    "Found: of the faults that altered a row and that some signal can detect, which may be fewer "
+    "than were injected."
+)
 TWO_FAULTS: Final = (
     "A row with two faults counts for both, so the sum may exceed the rows in quarantine."
 )

@@ -339,6 +339,18 @@ def test_many_rules_wrap_and_squeeze_no_other_column(tmp_path: Path) -> None:
     assert "duplicate 121" in " ".join(stream.getvalue().split())
 
 
+@pytest.mark.parametrize(
+    ("detectable", "is_told"), [(9, True), (0, True), (10, False), (None, False)]
+)
+def test_the_terminal_says_why_fewer_faults_can_be_found_than_were_injected(
+    detectable: int | None, is_told: bool, tmp_path: Path
+) -> None:
+    fault = Injected("sensor.dropout", 10, 214, {"null": 2}, detectable=detectable, found=9)
+    console, stream = _piped()
+    print_summary(console, dataclasses.replace(passed(), truth=(fault,)), tmp_path)
+    assert ("fewer than were injected" in stream.getvalue()) is is_told
+
+
 def test_junit_counts_failures_and_errors() -> None:
     root = ET.fromstring(junit.render(failed()))
     assert root.tag == "testsuites"
