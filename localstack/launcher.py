@@ -10,8 +10,8 @@ variables configure everything but these patches:
 
 - Listing. With `encoding-type=url` (boto3 and DuckDB always request it) LocalStack compares quoted
   keys with unquoted markers. So keys with a `=`, that is every hive path, go missing without an
-  error (upstream issue 13745). `list_objects_v2` is right from 4.14.0 on; `list_objects` and
-  `list_object_versions` are wrong in every version. 4.14.0 writes continuation tokens as UTF-8 and
+  error (upstream issue 13745). 4.14.0 quotes the markers of `list_objects_v2`, too, but quoted keys
+  sort otherwise: `%` comes before a letter. 4.14.0 writes continuation tokens as UTF-8 and
   reads them as ASCII: pages that begin with an `é` end in a 500.
 - Listening. The twisted server ignores the host of GATEWAY_LISTEN and binds every interface. Here
   it binds 127.0.0.1 only. If the port is taken, the process ends with EXIT_PORT_TAKEN; LocalStack
@@ -39,12 +39,8 @@ from urllib.parse import quote
 EXIT_PORT_TAKEN = 98
 INDEX = pathlib.Path(sys.prefix, "share", "service-index")
 
-# method of the S3 provider -> first version in which its paging is right (None: no version yet)
-PAGING_RIGHT_SINCE = {
-    "list_objects_v2": (4, 14),
-    "list_objects": None,
-    "list_object_versions": None,
-}
+PAGED = ("list_objects_v2", "list_objects", "list_object_versions")
+"""Methods of the S3 provider whose paging compares quoted keys (4.13 and 4.14)."""
 QUOTED_FIELDS = (
     "Prefix",
     "Delimiter",
@@ -85,14 +81,10 @@ def paging_on_raw_keys(method):
     return listing
 
 
-def patch_paging(provider, version):
-    """Wrap the listings of a provider class that are wrong in a LocalStack version.
-
-    version: (major, minor).
-    """
-    for name, since in PAGING_RIGHT_SINCE.items():
-        if since is None or version < since:
-            setattr(provider, name, paging_on_raw_keys(getattr(provider, name)))
+def patch_paging(provider):
+    """Wrap the listings of a provider class."""
+    for name in PAGED:
+        setattr(provider, name, paging_on_raw_keys(getattr(provider, name)))
 
 
 def patch_tokens(module):
@@ -260,7 +252,7 @@ def main():
             target=end_with_parent, args=(arguments.with_parent, store), daemon=True
         ).start()
 
-    from localstack import config, constants
+    from localstack import config
 
     config.dirs.static_libs = str(INDEX)
     if arguments.prepare:
@@ -279,7 +271,7 @@ def main():
     if arguments.gateway == "short":
         patch_short_way(provider.S3Provider, arguments.bodies_in_memory)
     patch_tokens(provider)
-    patch_paging(provider.S3Provider, tuple(int(part) for part in constants.VERSION.split(".")[:2]))
+    patch_paging(provider.S3Provider)
     if store is not None:
         patch_processes(store, provider.S3Provider)
     patch_listening(store)

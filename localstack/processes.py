@@ -305,6 +305,7 @@ def _buckets_of(port, process, account):
             name=name,
             creation_date=datetime.datetime.fromisoformat(created),
             bucket_region=region,
+            bucket_arn=f"arn:aws:s3:::{name}",
         )
         for name, created, region in found
     ]

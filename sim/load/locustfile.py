@@ -86,7 +86,7 @@ class Process:
             self._by_hand = ByHand(self._options.scenario, self._environment.host, workers)
             gevent.get_hub().loop.update_now()  # so that --run-time does not count the preparation
         except Refused as error:
-            print(f"windfleet: {error}")
+            print(f"windfleet: {error}", flush=True)  # os._exit flushes nothing
             os._exit(2)
         options, users = self._options, self._by_hand.users
         options.num_users = options.num_users or users

@@ -69,7 +69,7 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def no_ranges(*names: object) -> None:
+def no_ranges(*files: object, **offsets: object) -> None:
     raise OSError(18, "Invalid cross-device link")
 
 

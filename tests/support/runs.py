@@ -139,8 +139,15 @@ class Command:
         return found
 
     def workers(self) -> list[psutil.Process]:
-        """Living worker processes of a command that the template forked."""
-        servers = {p.pid: p for p in self.processes() if p.name() == prefork.FORK_SERVER}
+        """Living worker processes of a command: children of its fork server, as which they appear.
+
+        The template forks it; from Python 3.14 on it is started anew, by the name in its arguments.
+        """
+        servers = {
+            p.pid: p
+            for p in self.processes()
+            if prefork.FORK_SERVER in f"{p.name()} {_command_line(p)}"
+        }
         # the first is whom they are forked from
         return [p for p in servers.values() if p.ppid() in servers]
 
