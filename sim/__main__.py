@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from sim import garbage
@@ -14,6 +15,8 @@ def main() -> int:
     Ctrl-C before the program handles it itself, which is while it is imported, is no traceback.
     """
     garbage.search_rarely()
+    # Of the BLAS of numpy: its products are small here, and its idle threads spin.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         from sim import cli
 

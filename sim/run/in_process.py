@@ -41,7 +41,9 @@ def run_in_process(
         require_healthy()
         advance(delivered)
 
-    for plan in plans:
+    for number, plan in enumerate(plans):
+        if number:
+            give_memory_back()
         with delayed() as caught:
             result = run_shard(
                 plan,
@@ -51,6 +53,5 @@ def run_in_process(
                 record.spans.append,
             )
         record.shards.append(result)
-        give_memory_back()
         if result.error is not None:
             raise StoreGone(result.error)

@@ -80,13 +80,14 @@ class _Shard:
         fired: Fired,
         sleep: Callable[[float], None],
         activities: Activities,
+        configs: list[NodeConfig],
         continued: Continued | None,
     ) -> None:
         self._plan, self._progress, self._stopped, self._sleep = plan, progress, stopped, sleep
         self._activities = activities
         self._env = simpy.Environment()
         self._model = FarmModel(plan.part, plan.clock, plan.seed, plan.data_faults, plan.events)
-        self._configs = _configs(plan)
+        self._configs = configs
         _remove_files_of_killed(plan)
         self._flushed_s = 0.0
         self._pool = Pool()
@@ -229,7 +230,11 @@ def _store(plan: ShardPlan, settings: Settings | None) -> ObjectStore:
 
 
 def _continued(
-    plan: ShardPlan, store: ObjectStore, silent: ObjectStore, record: Callable[[Operation], None]
+    plan: ShardPlan,
+    configs: list[NodeConfig],
+    store: ObjectStore,
+    silent: ObjectStore,
+    record: Callable[[Operation], None],
 ) -> Continued | None:
     """Return the store of a shard that is run again; None for one that never began.
 
@@ -244,7 +249,7 @@ def _continued(
             return None
         earlier = recorded(table)
     faultless = Retrying(_store(plan, plan.upstream))
-    found = Continued(store, silent, faultless, _configs(plan), earlier, record)
+    found = Continued(store, silent, faultless, configs, earlier, record)
     found.look()
     return found
 
@@ -283,13 +288,15 @@ def run_shard(
     written, done = Written(store), False
     try:
         silent = Retrying(bare, sleep=sleep)
-        continued = _continued(plan, store, silent, recorder.append)
+        configs = _configs(plan)
+        continued = _continued(plan, configs, store, silent, recorder.append)
         if continued is not None and not plan.resumed:
             result.taken_over = sum(1 for last_id in continued.durable.values() if last_id)
         written = Written(continued or store)
         seen = written if plan.early else continued or store
+        activities = Activities(spent)
         shard = _Shard(
-            plan, result, seen, progress, stopped, inject, sleep, Activities(spent), continued
+            plan, result, seen, progress, stopped, inject, sleep, activities, configs, continued
         )
         shard.run()
         done = not result.undelivered

@@ -7,6 +7,7 @@ machine.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -39,6 +40,20 @@ def test_a_part_imports_no_module_that_only_others_need() -> None:
     command = [sys.executable, "-c", program]
     shown = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     assert heavy & set(json.loads(shown.stdout)) == set()
+
+
+@pytest.mark.parametrize("asked", [None, "3"])
+def test_a_command_starts_no_blas_threads_unless_asked(asked: str | None) -> None:
+    name = "OPENBLAS_NUM_THREADS"
+    program = (
+        "import os, sys; from sim.__main__ import main; sys.argv = ['windfleet', 'version']\n"
+        f"try: main()\nfinally: print(os.environ[{name!r}], 'numpy' in sys.modules)"
+    )
+    env = {key: value for key, value in os.environ.items() if key != name}
+    env |= {} if asked is None else {name: asked}
+    command = [sys.executable, "-c", program]
+    shown = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    assert shown.stdout.splitlines()[-1] == f"{asked or 1} False"
 
 
 def test_a_run_imports_no_data_frames() -> None:
