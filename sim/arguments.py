@@ -269,7 +269,7 @@ def _scenario_arguments(parser: argparse.ArgumentParser, nargs: str | None = Non
         action="append",
         default=[],
         metavar="PATH=VALUE",
-        help="override a value; repeatable",
+        help="override a value; repeatable; PATH=null removes a key, so that its default applies",
     )
 
 

@@ -266,6 +266,7 @@ def _campaign(args: argparse.Namespace) -> int:
     scenario = load(args.scenario, args.set)
     seed = scenario.seed if args.seed is None else args.seed
     named = args.named or shlex.join([str(args.scenario), *(f"--set={each}" for each in args.set)])
+    gateway = f" --gateway {args.gateway}" if args.gateway else ""
     options = CampaignOptions(
         out=_out(args, scenario),
         runs=number["runs"],
@@ -275,8 +276,8 @@ def _campaign(args: argparse.Namespace) -> int:
         seed=seed,
         workers=args.workers or one_per_core(),
         overwrite=args.overwrite,
-        command=f"{_program()} campaign {named} --seed {seed}",
-        run_command=f"{_program()} run {named}",
+        command=f"{_program()} campaign {named} --seed {seed}{gateway}",
+        run_command=f"{_program()} run {named}{gateway}",
         load=lambda more: load(args.scenario, [*args.set, *more]),
         replay=args.line,
         gateway=chosen(args.gateway),

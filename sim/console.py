@@ -19,8 +19,8 @@ PIPED_WIDTH: Final = 1_000
 class SafeConsole(Console):
     """Console that prints texts as they are, without characters that harm a terminal.
 
-    If the reader of a pipe ends early, rich would end the program. Here a run continues to its
-    verdict.
+    In a pipe or file no line is folded. If the reader of a pipe ends early, rich would end the
+    program. Here a run continues to its verdict.
     """
 
     def __init__(self, stream: TextIO | None = None, quiet: bool = False) -> None:

@@ -16,6 +16,7 @@ WindfleetError             code
 │   └── ResultError
 ├── EnvironmentFailed         3   the machine, the store or another process
 │   ├── TargetError
+│   │   └── StoreOptionError  2
 │   ├── NeedsError
 │   ├── StoreGone
 │   ├── WorkerDied
@@ -131,6 +132,12 @@ class EnvironmentFailed(WindfleetError):
 
 class TargetError(EnvironmentFailed):
     """A store that cannot be reached or must not be used. The text names the fix."""
+
+
+class StoreOptionError(TargetError):
+    """An environment variable of the store that is no value, as an option with it would be none."""
+
+    exit_code = INVALID
 
 
 class NeedsError(EnvironmentFailed):

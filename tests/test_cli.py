@@ -340,15 +340,22 @@ def test_load_goes_to_other_machines_only_on_request(
     assert not (tiny.parent / "run").exists()
 
 
-def test_an_endpoint_of_the_environment_that_is_no_url_is_named(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("option", "variable", "value", "text"),
+    [
+        ("--endpoint-url", "AWS_ENDPOINT_URL", "nonsense", ": 'nonsense' is not a URL; write for"),
+        ("--gateway", "WINDFLEET_GATEWAY", "quick", "=quick is no gateway: set it to short or"),
+        ("--store-processes", "WINDFLEET_STORE_PROCESSES", "9", "=9 is no number of store proc"),
+    ],
+)
+def test_a_mistake_in_the_environment_is_named_and_ends_as_one_in_an_option_does(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, option: str, variable: str, value: str, text: str
 ) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
+    given = runs.inside("run", tiny, "--out", tiny.parent / "run", option, value)
+    monkeypatch.setenv(variable, value)
     done = runs.inside("run", tiny, "--out", tiny.parent / "run")
-    code, out, err = done.code, done.out, done.err
-    assert (code, out) == (3, "")
-    fix = "write for example http://127.0.0.1:4566"
-    assert err == f"windfleet: AWS_ENDPOINT_URL: 'nonsense' is not a URL; {fix}\n"
+    assert (done.code, given.code, done.out) == (2, 2, "")
+    assert done.err.startswith(f"windfleet: {variable}{text}")
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def compared(
         new=tuple(str(path) for path, _ in sides[1]),
         limit=limit,
         rows=ordered(rows),
-        notes=tuple(notes(sides)),
+        notes=(*notes(sides), *speed.without_interval(sides, {one.name for one in judged})),
         is_gate=is_gate,
     )
 

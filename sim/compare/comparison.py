@@ -41,8 +41,8 @@ _NAMED: Final = 3
 
 
 _MEANS: Final = (
-    "Base and new are geometric means over equal spans of each run; result.json has the figure of "
-    "the whole run."
+    "Base and new are geometric means over equal spans of each run, whose scatter gives the "
+    "interval; result.json has the figure of the whole run."
 )
 
 
@@ -161,7 +161,7 @@ class Compared:
 
     @property
     def correction(self) -> str:
-        """The meaning of the intervals, and their correction; empty without one."""
+        """The meaning of values and intervals, and the correction; empty without an interval."""
         family = sum(row.in_family for row in self.rows)
         if not family:
             return ""

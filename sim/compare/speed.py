@@ -40,6 +40,11 @@ from sim.report.write import REQUESTS_FILE
 SAMPLES_MIN: Final = 10
 """Fewest requests in a span for usable percentiles."""
 SEARCHED: Final = "load.sustainable_per_s"
+OF_RUNS: Final = (
+    *("throughput.rows_per_s", "throughput.objects_per_s"),
+    *("latency.put.p50", "latency.put.p95"),
+)
+"""Quantities of runs, by the names of their figures."""
 SCHEDULES_DIFFER: Final = 0.02
 """Share of requests by which two schedules of one phase may differ.
 
@@ -183,6 +188,38 @@ def _of_runs(sides: Sequence[Side]) -> list[Quantity]:
         else:
             found.append(_of_repeats(sides, name, "s", larger_is_better=False, counts=counts))
     return [quantity for quantity in found if quantity is not None]
+
+
+def without_interval(sides: Sequence[Side], judged: set[str]) -> list[str]:
+    """Return why quantities of runs that others could be judged by have no interval, and the fix.
+
+    judged: names of those that have one. Runs that are all too short are no case of this.
+    """
+    every = [pair for side in sides for pair in side]
+    missing = [name for name in OF_RUNS if name not in judged]
+    if not missing or any(result.load is not None for _, result in every):
+        return []
+    short = [str(path) for path, result in every if _is_short(result)]
+    if len(short) == len(every) and len(missing) == len(OF_RUNS):
+        return []
+    why = (
+        f"{', '.join(short)} {'are' if len(short) > 1 else 'is'} too short for {BLOCKS} spans"
+        if short
+        else f"a run has too few requests for {BLOCKS} spans, or spans without any"
+    )
+    lacking = slowdown.REPEATS - sum(len(side) - 1 for side in sides)
+    more = (
+        f"; {lacking} more run{'s' * (lacking > 1)} on either side (--repeat) would show the "
+        "spread between runs instead, or make longer runs"
+        if lacking > 0
+        else "; make longer runs"
+    )
+    return [f"not judged, {', '.join(missing)}: {why}{more}"]
+
+
+def _is_short(result: Result) -> bool:
+    found = result.throughput
+    return found is None or min(len(found.rows_per_s), len(found.objects_per_s)) < BLOCKS
 
 
 def _of_repeats(

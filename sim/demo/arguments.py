@@ -52,7 +52,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PATH=VALUE",
-        help="override a value; repeatable",
+        help="override a value; repeatable; PATH=null removes a key, so that its default applies",
     )
     parser.add_argument(
         "--layout",

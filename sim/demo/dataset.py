@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from pipeline.records import BUCKET_PREFIX, QUARANTINE
 from sim.check.verdict import Verdict
+from sim.demo.story import story_of
 from sim.demo.themes import Theme
 from sim.run.record import Record
 from sim.scenario import Scenario
@@ -42,6 +43,11 @@ class Dataset:
         """The oracle's verdict."""
         assert self.record.verdict is not None
         return self.record.verdict
+
+    @property
+    def story(self) -> str:
+        """The theme's story at the farms of this set. Markdown."""
+        return story_of(self.theme, self.scenario.fleet)
 
     @property
     def counts(self) -> str:

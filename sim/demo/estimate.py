@@ -113,6 +113,7 @@ def keep(made: Dataset) -> None:
             size.rows / size.batches,
             made.seconds,
             record.memory_peak_bytes or 0,
+            made.scenario.name,
         )
         remember(localstack.HOME, past)
 

@@ -42,7 +42,7 @@ def write(made: Dataset, facts: dict[str, Any]) -> None:
 
 def render(made: Dataset, facts: dict[str, Any]) -> str:
     """Return the page."""
-    text = MarkdownIt("commonmark", {"html": False}).render(made.theme.story)
+    text = MarkdownIt("commonmark", {"html": False}).render(made.story)
     return page.render(
         "index.html.j2",
         package="sim.demo",
@@ -60,7 +60,7 @@ def render(made: Dataset, facts: dict[str, Any]) -> str:
 
 def answers(made: Dataset) -> list[Answer]:
     """Return the answers to the story's queries. Raises DemoError."""
-    queries = snippets.queries(made.theme.story)
+    queries = snippets.queries(made.story)
     if not queries:
         return []
     with duckdb.connect(config={"file_search_path": str(made.folder)}) as connection:

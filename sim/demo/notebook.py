@@ -51,10 +51,9 @@ def write(made: Dataset) -> None:
 
 def document(made: Dataset) -> dict[str, Any]:
     """Return the notebook. It runs in the data set's folder."""
-    theme = made.theme
     views = f'connection.execute("""\n{snippets.views(made.has_quarantine)}\n""")'
     cells = [
-        ("markdown", f"# {theme.title}\n\n{theme.story}"),
+        ("markdown", f"# {made.theme.title}\n\n{made.story}"),
         ("markdown", "## The readings\n\nOne row per reading, by turbine and time."),
         ("code", _READ),
         ("markdown", "Units are metadata of the columns; `dictionary.md` has their meanings."),
@@ -63,7 +62,7 @@ def document(made: Dataset) -> dict[str, Any]:
         ("markdown", "## The lake\n\nThe stages of the pipeline as views."),
         ("code", views),
     ]
-    found = snippets.queries(theme.story)
+    found = snippets.queries(made.story)
     if found:
         cells.append(("markdown", "## Queries that find the story"))
     cells += [("code", f'connection.sql("""\n{query}\n""")') for query in found]

@@ -45,6 +45,7 @@ def facts(made: Dataset) -> dict[str, Any]:
     clock = scenario.clock
     return {
         "theme": made.theme,
+        "story": made.story,
         "scenario": scenario,
         "fleet": made.fleet,
         "start": _instant(clock.start_us),

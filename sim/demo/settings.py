@@ -50,9 +50,25 @@ def scenario_of(
         written = {f"--set {number}": argument for number, (argument, _) in enumerate(given, 1)}
         found += [replace(p, file=written.get(p.file, p.file)) for p in error.problems]
         raise ScenarioError(found) from error
+    if not has_own_events(args):
+        found += _without_place(theme, scenario)
     if found:
         raise ScenarioError(found)
     return scenario
+
+
+def _without_place(theme: Theme, scenario: Scenario) -> list[Problem]:
+    """Return the problem of a set so small that no farm of a story's event has a turbine left."""
+    here = {farm.farm_id for farm in scenario.fleet.farms}
+    gone = {farm for event in scenario.events for farm in event.farms} - here
+    if not any(event.farms and gone.issuperset(event.farms) for event in scenario.events):
+        return []
+    text = (
+        f"no turbine of {', '.join(sorted(gone))} is among so few, where the story of theme "
+        f"{theme.name} happens; give more turbines, name farms with --farms, or leave the story "
+        "out with --set 'events=[]'"
+    )
+    return [Problem("--turbines", 0, 0, text)]
 
 
 def has_own_events(args: argparse.Namespace) -> bool:
@@ -100,13 +116,20 @@ def moved(args: argparse.Namespace, usual: PipelineSettings) -> list[tuple[str, 
 
 
 def command(args: argparse.Namespace) -> str:
-    """The command that makes the same bytes again, in any folder."""
+    """The command that makes the same files again, in any folder: without `--to`.
+
+    The README that has it is the same in every folder, and says so.
+    """
     words = ["windfleet", "demo", "--theme", args.theme]
     for name in ("farms", "turbines", "days", "start", "sample_every", "seed"):
         if (value := getattr(args, name)) is not None:
             words += [f"--{name.replace('_', '-')}", value]
     words += ["--layout", args.layout] if args.layout != LAYOUT else []
-    return shlex.join([*words, *(f"--set={value}" for value in args.set)])
+    words += [f"--set={value}" for value in args.set]
+    words += [word for form in dict.fromkeys(args.export) for word in ("--export", form)]
+    flags = ("nodes", "inspect", "no_dashboard")
+    words += [f"--{name.replace('_', '-')}" for name in flags if getattr(args, name)]
+    return shlex.join(words)
 
 
 def _story(

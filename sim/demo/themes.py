@@ -18,7 +18,7 @@ TOLD: Final = "that of the theme"
 
 @dataclass(frozen=True)
 class Theme:
-    """A theme. `title`: one line; `story`: Markdown, the events and how to find them."""
+    """A theme. `title`: one line; `story`: the template of its Markdown (`sim.demo.story`)."""
 
     name: str
     title: str

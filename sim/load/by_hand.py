@@ -97,7 +97,10 @@ class ByHand:
         most = CLOSED_BATCHES // nodes
         if self._arrivals is not None:
             most = int(self._arrivals.flushes(nodes).max(initial=0))
-        _print(f"preparing {most:,} batches for each of {nodes:,} nodes, before Locust goes on")
+        _print(
+            f"preparing {most:,} batches for each of {nodes:,} nodes: wait for the line 'ready', "
+            "Locust's web page does not answer before"
+        )
         if self._load.encode_inside:
             batches.ensure(1)
             batches.simulate(most + 1)
@@ -144,6 +147,14 @@ class ByHand:
         with contextlib.suppress(LakeError):
             self._clean()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def ready(headless: bool, host: str, port: int, path: str, tls: bool) -> str:
+    """Return the line for the end of the preparation. The others: where the web page listens."""
+    if headless:
+        return "ready: the load starts"
+    place = "127.0.0.1" if host in ("", "*", "0.0.0.0") else host
+    return f"ready: open http{'s' * tls}://{place}:{port}{path} and press START"
 
 
 class _Progress:

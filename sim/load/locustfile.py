@@ -7,8 +7,9 @@
     locust -f ... --scenario ... --headless                    the same without the web interface
     locust -f ... --scenario ... --processes 4                 or --master here, --worker there
 
-- The web interface listens on http://127.0.0.1:8089 only. It comes up when the batches are made,
-  and has the schedule under its custom parameters.
+- The web interface listens on http://127.0.0.1:8089 only. Locust names it at once, but it comes up
+  when the batches are made: after the line `ready: open ...`. It has the schedule under its custom
+  parameters.
 - A start there runs the scenario's whole open schedule once. Without an open schedule, every user
   makes one request after the other until Locust stops it.
 - The number of users caps requests under way; without -u it is `load.users` of the scenario.
@@ -79,7 +80,7 @@ class Process:
             gevent.spawn(self._end_with_parent, os.getppid())
 
     def _prepare_by_hand(self) -> None:
-        from sim.load.by_hand import ByHand, Refused  # brings boto3
+        from sim.load.by_hand import ByHand, Refused, ready  # brings boto3
 
         workers = self._options.expect_workers if self._options.master else 1
         try:
@@ -97,6 +98,11 @@ class Process:
             f"windfleet: at most {options.num_users:,} requests under way: the number of users",
             flush=True,
         )
+        tls = bool(options.tls_cert and options.tls_key)
+        place = ready(
+            options.headless, options.web_host, options.web_port, options.web_base_path, tls
+        )
+        print(f"windfleet: {place}", flush=True)
         events.quit.add_listener(self._close_by_hand)  # users and workers have stopped by then
 
     def _close_by_hand(self, **_: Any) -> None:

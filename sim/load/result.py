@@ -97,5 +97,4 @@ def decide(
 
 def _figure(name: str, value: float) -> Figure:
     known = FIGURES[name]
-    number = int(value) if known.kind == "counted" else round(float(value), 6)
-    return Figure(number, known.unit, known.kind)
+    return Figure(known.number(value), known.unit, known.kind)

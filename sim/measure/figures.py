@@ -2,7 +2,7 @@
 
 Names are stable, dotted, and contain no unit. Three kinds never mix:
 
-- `counted`: exact
+- `counted`: exact, also a share of two counts
 - `modelled`: virtual time and prices
 - `measured`: wall time and memory of this machine
 
@@ -33,6 +33,11 @@ class Figure:
     unit: str
     kind: Kind
     description: str
+
+    def number(self, value: float) -> int | float:
+        """Return a value as results hold it: a count as an integer, anything else rounded."""
+        is_count = self.kind == "counted" and not self.description.startswith("share of ")
+        return int(value) if is_count else round(float(value), 6)
 
 
 _RANKS: Final = {

@@ -55,6 +55,14 @@ TWO_FAULTS: Final = (
 )
 
 
+def some_undetectable(result: Result) -> bool:
+    """Return True if more faults were injected than can be detected."""
+    return any(
+        fault.detectable is not None and fault.detectable != fault.injected
+        for fault in result.truth
+    )
+
+
 @dataclass(frozen=True)
 class PhaseShare:
     """A phase of the run on the bar of its time: share in percent of the whole, and its paint."""
@@ -147,6 +155,7 @@ def render(result: Result, operations: pa.Table | None, dashboard: str | None = 
         stages=accounting.by_stage(result),
         wrongs=WRONGS,
         two_faults=TWO_FAULTS,
+        detectable=DETECTABLE if some_undetectable(result) else "",
         all_complete=completeness.all_complete(bands),
         bands=accounting.foremost(bands, BANDS_SHOWN),
         bands_hidden=max(len(bands) - BANDS_SHOWN, 0),

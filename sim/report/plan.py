@@ -15,7 +15,7 @@ from sim.measure.lifecycle import Outlook
 from sim.measure.storage import PRICES_AS_OF
 from sim.report import numbers, policies
 from sim.report.plain_table import plain_table
-from sim.scenario.plan import REQUESTS_PER_S, Plan
+from sim.scenario.plan import NOT_COUNTED, REQUESTS_PER_S, Plan
 from sim.units import format_duration
 
 
@@ -39,6 +39,8 @@ def print_plan(
     table.add_section()
     table.add_row("all", f"{objects:,}", numbers.size(size), f"{writes:,}")
     console.print(table)
+    if plan.faults or plan.delivery:
+        console.print(Text(NOT_COUNTED, "dim"), soft_wrap=True)
     lines = {
         "fleet": f"{_many(plan.turbines, 'turbine')} in {_many(plan.farms, 'farm')}",
         "rows": f"{plan.rows:,} in {plan.batches:,} batches, {plan.windows:,} windows",

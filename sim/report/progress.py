@@ -31,6 +31,8 @@ from sim.report import numbers
 _PIPED_EVERY_S: Final = 5.0
 LEFT_FROM: Final = 5
 """Percent done from which the time left is estimated: before, the first rows say too little."""
+RATE_FROM_S: Final = 1.0
+"""Seconds after the first amount from which a rate is shown: before, it is noise."""
 _CONTROL: Final = {c: " " for c in (*range(32), *range(127, 160)) if c != 10}
 
 
@@ -42,7 +44,7 @@ class RunProgress:
         self._console = console
         self._clock = clock
         self._live = (
-            _live(console) if console.is_terminal and not console.is_dumb_terminal else None
+            _live(console, clock) if console.is_terminal and not console.is_dumb_terminal else None
         )
         self._task: TaskID | None = None
         self._name = ""
@@ -142,19 +144,31 @@ class RunProgress:
 class _Rate(ProgressColumn):
     """Amount, rate and time left of a task."""
 
+    def __init__(self, table_column: Column) -> None:
+        super().__init__(table_column)
+        self._first_s: dict[TaskID, float] = {}
+
     def render(self, task: Task) -> Text:
         unit = task.fields["unit"]
         amount = f"{task.completed:,.0f}" + (f"/{task.total:,.0f}" if task.total else "")
         speed = task.speed or task.finished_speed
-        rate = f"  {speed:,.0f} {unit}/s" if speed else ""
-        left = f"  {numbers.duration(task.time_remaining)} left" if task.time_remaining else ""
+        if task.completed:
+            self._first_s.setdefault(task.id, task.elapsed or 0.0)
+        since_s = (task.elapsed or 0.0) - self._first_s.get(task.id, 0.0)
+        known = speed and since_s >= RATE_FROM_S
+        rate = f"  {speed:,.0f} {unit}/s" if known else ""
+        left = (
+            f"  {numbers.duration(task.time_remaining)} left"
+            if known and task.time_remaining
+            else ""
+        )
         if task.completed:
             return Text(f"{amount} {unit}{rate}{left}", style="cyan")
         waited = numbers.duration(float(int(task.elapsed or 0)))
         return Text(f"no {unit} yet, {waited}" if task.total else "", style="dim")
 
 
-def _live(console: Console) -> Progress:
+def _live(console: Console, clock: Callable[[], float]) -> Progress:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
@@ -169,7 +183,12 @@ def _live(console: Console) -> Progress:
         _Rate(table_column=Column(no_wrap=True)),
     )
     return Progress(
-        *columns, console=console, speed_estimate_period=20.0, transient=True, expand=True
+        *columns,
+        console=console,
+        get_time=clock,
+        speed_estimate_period=20.0,
+        transient=True,
+        expand=True,
     )
 
 

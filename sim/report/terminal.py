@@ -11,7 +11,7 @@ from rich.text import Text
 
 from sim.report import accounting, numbers
 from sim.report.headline import headline
-from sim.report.html import DETECTABLE, REPEATED, TWO_FAULTS, sentence
+from sim.report.html import DETECTABLE, REPEATED, TWO_FAULTS, sentence, some_undetectable
 from sim.report.plain_table import plain_table
 from sim.report.progress import printable
 from sim.report.result import Result
@@ -59,8 +59,7 @@ def print_summary(console: Console, result: Result, run_dir: Path) -> None:
     if result.truth:
         console.print(_truth(result))
         print_sentence(console, Text(TWO_FAULTS, "dim"))
-        scored = [fault for fault in result.truth if fault.detectable is not None]
-        if any(fault.detectable != fault.injected for fault in scored):
+        if some_undetectable(result):
             print_sentence(console, Text(DETECTABLE, "dim"))
     if result.faults:
         console.print(_delivery(result))

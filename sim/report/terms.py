@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 TERMS: Final[dict[str, str]] = {
-    "counted": "Exact: the same for every run of this scenario and seed.",
+    "counted": "Exact, or a share of two such counts: the same for every run of this scenario and "
+    "seed.",
     "measured": "Wall time or memory of this machine. It differs from run to run.",
     "modelled": "Virtual time of the fleet, or list prices. It is not a measurement.",
     "digest": "SHA-256 over the sorted keys and checksums of all data objects. Two lakes with one "

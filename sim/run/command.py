@@ -152,7 +152,7 @@ def run(scenario: Scenario, options: RunOptions, console: Console) -> int:
                 f"the store is still running at {kept_at}; {stop}", highlight=False, soft_wrap=True
             )
         record.total_s = time.perf_counter() - begun
-        _remember(record, size, kind)
+        _remember(record, size, kind, scenario.name)
         found = result.of_run(scenario, record, options.replay)
         _write(found, record, options.out, page=record.part is None)
         if record.part is not None:
@@ -188,7 +188,7 @@ def _expects(scenario: Scenario, figure: str) -> bool:
     return any(wanted.figure == figure for wanted in scenario.expect)
 
 
-def _remember(record: Record, size: Plan, kind: str) -> None:
+def _remember(record: Record, size: Plan, kind: str, name: str) -> None:
     """Keep size, time and memory of a run that came to its verdict, for the next plan."""
     if record.verdict is None or record.started is None or record.total_s is None:
         return
@@ -200,6 +200,7 @@ def _remember(record: Record, size: Plan, kind: str) -> None:
         size.rows / size.batches,
         record.total_s,
         record.memory_peak_bytes or 0,
+        name,
     )
     remember(localstack.HOME, past)
 

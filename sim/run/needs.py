@@ -62,13 +62,19 @@ class Needs:
         time = (
             "no run of its kind was made here yet"
             if self.seconds is None or self.like is None
-            else f"about {numbers.duration(self.seconds)} here (as the run of {self.like.started})"
+            else f"about {numbers.duration(self.seconds)} here ({_basis(self.like)})"
         )
         whose = f"{self.part}: " if not self.part.is_whole else ""
         return (
             f"{whose}{self.rows:,} rows, about {numbers.size(self.disk_bytes)} of disk, "
             f"{numbers.size(self.memory_bytes)} of memory, {time}"
         )
+
+
+def _basis(like: PastRun) -> str:
+    """Return the past run that an estimate of time is taken from, in words."""
+    named = f" of {like.scenario}" if like.scenario else ""
+    return f"row for row as the run{named} of {like.started}, {like.rows:,} rows"
 
 
 def needs(scenario: Scenario, part: Part, workers: int, store: str, past: list[PastRun]) -> Needs:

@@ -25,7 +25,7 @@ ALIKE: Final = 2.0
 class PastRun:
     """One run that came to its verdict. Wall seconds, bytes.
 
-    store: kind of store. rows_per_batch: mean over the run.
+    store: kind of store. rows_per_batch: mean over the run. scenario: its name, "" in old records.
     """
 
     started: str
@@ -35,6 +35,7 @@ class PastRun:
     rows_per_batch: float
     seconds: float
     memory_bytes: int
+    scenario: str = ""
 
     @property
     def is_sound(self) -> bool:

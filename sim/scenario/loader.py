@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from sim import yamlfile
 from sim.errors import FleetError, ScenarioError
@@ -39,7 +40,7 @@ from sim.scenario.load_section.resolve import resolve
 from sim.scenario.load_section.rules import check_load, check_load_size
 from sim.scenario.scenario import Clock, PipelineSettings, Scenario, Uplink
 from sim.units import COUNT_PATTERN, SECOND_US, instant_us, parse_count
-from sim.yamlfile import Mapping, Problem
+from sim.yamlfile import Mapping, Place, Problem
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Scenario:
@@ -51,7 +52,8 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Scenario:
     tree, problems = sources.read(path)
     if tree is None:
         raise ScenarioError(_sorted(problems, path))
-    problems += sources.override(tree, overrides)
+    wrong, removed = sources.override(tree, overrides)
+    problems += wrong
     data = yamlfile.plain(tree)
     if isinstance(data.get("fleet"), str):
         data["fleet"] = {"preset": data["fleet"]}
@@ -66,7 +68,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Scenario:
         document = Document.model_validate(data)
     except ValidationError as error:
         wrongs = (
-            translate(tree, one)
+            _removed(removed, one) or translate(tree, one)
             for one in error.errors(include_url=False)
             if one["loc"] not in unwritten
         )
@@ -107,6 +109,15 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Scenario:
         expect=document.expect,
         text=resolved_yaml.write(data),
     )
+
+
+def _removed(removed: dict[sources.KeyPath, Place], error: ErrorDetails) -> Problem | None:
+    """Return the problem of a missing key that an override removed; None for any other error."""
+    at = error["loc"]
+    if error["type"] != "missing" or at not in removed:
+        return None
+    text = f"{name(at)} is required, so it cannot be removed; give it another value instead of null"
+    return Problem.at(removed[at], text)
 
 
 def _fleet(tree: Mapping, data: dict[str, Any], path: Path) -> tuple[Fleet | None, list[Problem]]:

@@ -42,6 +42,13 @@ REQUESTS_PER_S: Final = 1500.0
 """Rate of one store: the short gateway takes 1,000 to 2,500 requests/s, stock 350 to 430."""
 
 
+NOT_COUNTED: Final = (
+    "not counted: rows that faults add or remove, objects of late and faulty rows (quarantine, "
+    "late hours, revised windows), repeated requests"
+)
+"""Objects and requests that a run with faults has besides those of its plan."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """Totals over all turbines.

@@ -2,7 +2,7 @@
 
 They are merged into one tree of nodes. Every node keeps the place it was written at, so an error in
 an inherited value names the line of the file that holds it, and one in an override names `--set N`.
-Mappings are merged key by key; everything else is replaced.
+Mappings are merged key by key; everything else is replaced. An override of `null` removes its key.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from sim.yamlfile import Mapping, Node, Place, Problem, Scalar, Sequence
 INSTEAD: Final = {"duration": "end", "end": "duration"}
 """Keys of `clock` that replace each other: a file that sets one does not inherit the other."""
 
+KeyPath = tuple[str | int, ...]
 PARENTS_MAX: Final = 20
+NULLS: Final = ("null", "~")
+"""Values of an override that remove its key: YAML's words for nothing. A quoted one is a text."""
 _STEP: Final = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
 
 
@@ -90,12 +93,14 @@ def merge(under: Mapping, over: Mapping, path: str = "") -> Mapping:
     return merged
 
 
-def override(tree: Mapping, settings: Seq[str]) -> list[Problem]:
-    """Apply `path=value` settings to the tree in place, in order. Return their problems.
+def override(tree: Mapping, settings: Seq[str]) -> tuple[list[Problem], dict[KeyPath, Place]]:
+    """Apply `path=value` settings to the tree in place, in order.
 
-    Values are read as YAML: `a=[1, 2]`, `a={b: c}`.
+    Values are read as YAML: `a=[1, 2]`, `a={b: c}`; `a=null` removes the key. Returns problems, and
+    the paths of removed keys with the places of their settings.
     """
     problems = []
+    removed: dict[KeyPath, Place] = {}
     for number, setting in enumerate(settings, 1):
         place = Place(f"--set {number}")
         path, equals, text = setting.partition("=")
@@ -107,6 +112,12 @@ def override(tree: Mapping, settings: Seq[str]) -> list[Problem]:
             )
             problems.append(Problem.at(place, message))
             continue
+        if text.strip() in NULLS:
+            if (obstacle := _remove(tree, steps)) is not None:
+                problems.append(Problem.at(place, obstacle))
+            else:
+                removed[tuple(steps)] = place
+            continue
         if text.strip():
             value, wrong = yamlfile.parse_text(text, place)
             problems.extend(wrong)
@@ -114,7 +125,7 @@ def override(tree: Mapping, settings: Seq[str]) -> list[Problem]:
             value = Scalar(place, "", empty=True)
         if value is not None and (obstacle := _assign(tree, steps, value, place)) is not None:
             problems.append(Problem.at(place, obstacle))
-    return problems
+    return problems, removed
 
 
 def _steps(path: str) -> list[str | int] | None:
@@ -164,6 +175,30 @@ def _assign(tree: Mapping, steps: list[str | int], value: Node, place: Place) ->
                     below = Mapping(below.place, {"preset": below}, {"preset": below.place})
                 node.entries[step] = below
                 node = below
+    return None
+
+
+def _remove(tree: Mapping, steps: list[str | int]) -> str | None:
+    """Remove the key or entry at the path. Returns a message if it is not there, or None."""
+    node: Node | None = tree
+    for i, step in enumerate(steps):
+        here = _join(steps[:i])
+        known = list(node.entries) if isinstance(node, Mapping) else []
+        if isinstance(node, Mapping) and isinstance(step, str) and step in node.entries:
+            below = node.entries[step]
+        elif isinstance(node, Sequence) and isinstance(step, int) and step < len(node.items):
+            below = node.items[step]
+        else:
+            close = yamlfile.nearest(str(step), known)
+            path = f"{here}.{close}".removeprefix(".")
+            hint = f"; did you mean {path}=null?" if close else ""
+            return f"{_join(steps)} is not set, so there is nothing to remove{hint}"
+        if i < len(steps) - 1:
+            node = below
+        elif isinstance(node, Mapping):
+            _drop(node, str(step))
+        else:
+            node.items.pop(int(step))
     return None
 
 

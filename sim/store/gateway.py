@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import Final, Literal
 
-from sim.errors import TargetError
+from sim.errors import StoreOptionError
 
 Gateway = Literal["short", "stock"]
 GATEWAYS: Final[tuple[Gateway, ...]] = ("short", "stock")
@@ -25,7 +25,7 @@ Several processes of a server share it evenly.
 def chosen(named: Gateway | None, default: Gateway = "short") -> Gateway:
     """Return the gateway of the command line, else of the environment, else the default.
 
-    Raises TargetError for another value in the environment.
+    Raises StoreOptionError for another value in the environment.
     """
     if named is not None:
         return named
@@ -33,4 +33,4 @@ def chosen(named: Gateway | None, default: Gateway = "short") -> Gateway:
     for gateway in GATEWAYS:
         if value == gateway:
             return gateway
-    raise TargetError(f"{VARIABLE}={value} is no gateway: set it to {' or '.join(GATEWAYS)}")
+    raise StoreOptionError(f"{VARIABLE}={value} is no gateway: set it to {' or '.join(GATEWAYS)}")

@@ -10,7 +10,7 @@ import os
 from typing import Final
 
 from pipeline.buckets import BUCKETS
-from sim.errors import TargetError
+from sim.errors import StoreOptionError
 
 MOST: Final = len(BUCKETS)
 VARIABLE: Final = "WINDFLEET_STORE_PROCESSES"
@@ -19,14 +19,14 @@ VARIABLE: Final = "WINDFLEET_STORE_PROCESSES"
 def chosen(named: int | None) -> int:
     """Return the number of the command line, else of the environment, else 1.
 
-    Raises TargetError for a number that cannot be.
+    Raises StoreOptionError for a number that cannot be.
     """
     text = str(named) if named is not None else os.environ.get(VARIABLE) or "1"
     if text.isascii() and text.isdigit() and 1 <= int(text) <= MOST:
         return int(text)
     place = VARIABLE if named is None else "--store-processes"
     fix = f"give 1 to {MOST}, which is one per bucket"
-    raise TargetError(f"{place}={text} is no number of store processes: {fix}")
+    raise StoreOptionError(f"{place}={text} is no number of store processes: {fix}")
 
 
 def placed(prefix: str, process: int) -> str:

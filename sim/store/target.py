@@ -28,7 +28,7 @@ from pipeline.store import S3ObjectStore
 from sim.chaos.choice import Note
 from sim.chaos.faults import KINDS, Fault
 from sim.check import LakeReader
-from sim.errors import TargetError
+from sim.errors import StoreOptionError, TargetError
 from sim.measure.ceiling import measure
 from sim.store import folder, localstack, processes
 from sim.store.gateway import BODIES_IN_MEMORY_BYTES, Gateway
@@ -150,11 +150,14 @@ def kind_of(options: Options) -> str:
 
 
 def endpoint_of_environment() -> str | None:
-    """Return the endpoint of the standard AWS variables, if any. Raises TargetError for no URL."""
+    """Return the endpoint of the standard AWS variables, if any.
+
+    Raises StoreOptionError for no URL.
+    """
     try:
         return settings.endpoint_of_environment()
     except SettingsError as error:
-        raise TargetError(str(error)) from error
+        raise StoreOptionError(str(error)) from error
 
 
 def endpoint_of(options: Options) -> str | None:

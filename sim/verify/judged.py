@@ -47,8 +47,7 @@ def judged(verdict: Verdict | None) -> Judged:
 def figure(name: str, value: float) -> Figure:
     """Return a figure with its unit and kind."""
     known = FIGURES[name]
-    is_count = known.kind == "counted" and bool(known.unit)  # a share has no unit
-    return Figure(int(value) if is_count else round(float(value), 6), known.unit, known.kind)
+    return Figure(known.number(value), known.unit, known.kind)
 
 
 def _fields(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -74,6 +74,24 @@ def test_short_runs_are_judged_by_counts_and_lake(tmp_path: Path) -> None:
     assert "counts and modelled figures are the same" in found.sentences[0]
 
 
+def test_a_page_says_which_estimate_its_values_are(tmp_path: Path) -> None:
+    """The latencies of a comparison are not those of result.json."""
+    places = [folder(tmp_path / name, sample()) for name in ("base", "new")]
+    page = tmp_path / "compare.html"
+    ended = runs.inside("compare", *places, "--html", page)
+    for text in (ended.out, page.read_text(), markdown(compared(*([p] for p in places), LIMIT))):
+        assert "geometric means over equal spans of each run" in " ".join(text.split())
+
+
+def test_one_short_run_among_repeats_is_named_with_what_to_do(tmp_path: Path) -> None:
+    base = folder(tmp_path / "base", sample())
+    new = [folder(tmp_path / "new" / str(n), sample(short=n > 1), short=n > 1) for n in (1, 2, 3)]
+    note = compared([base], new[:2], LIMIT).notes[-1]
+    assert "not judged, throughput.rows_per_s, throughput.objects_per_s, latency.put.p50" in note
+    assert f"{new[1]} is too short for 10 spans; 1 more run on either side (--repeat)" in note
+    assert not any("not judged" in one for one in compared([base], new[:1], LIMIT).notes)
+
+
 def test_a_limit_that_can_judge_no_speed_does_not_pass(tmp_path: Path) -> None:
     """As a gate in CI: it must not be green because the runs were too short."""
     short = [folder(tmp_path / name, sample(short=True), short=True) for name in ("a", "b")]

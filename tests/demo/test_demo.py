@@ -21,6 +21,7 @@ from sim.check import LakeReader
 from sim.cli import main
 from sim.demo import make, readings, realism, realism_charts, snippets, statistics, themes
 from sim.demo.readme import labels
+from sim.demo.story import story_of
 from sim.errors import LAKE_WRONG, PASS
 from sim.model.maintenance.orders import WEAR
 from sim.model.wind.weather import Air, Weather
@@ -108,7 +109,8 @@ def test_one_turbine_without_a_row_in_quarantine(
 
 @pytest.mark.parametrize("theme", themes.names())
 def test_the_queries_of_a_story_run(made: dict[str, Path], theme: str) -> None:
-    queries = re.findall(r"`(SELECT [^`]*)`", themes.theme(theme).story)
+    told = themes.theme(theme)
+    queries = re.findall(r"`(SELECT [^`]*)`", story_of(told, load(told.scenario).fleet))
     assert queries
     for query in queries:
         assert database(made["turbine"]).sql(query).columns
@@ -290,10 +292,11 @@ def test_every_theme_is_a_scenario_with_a_story(name: str) -> None:
     scenario = load(theme.scenario)
     assert scenario.name == f"demo-{name}"
     assert theme.title
-    assert "How to find it" in theme.story
+    story = story_of(theme, scenario.fleet)
+    assert "How to find it" in story
     for event in scenario.events:  # the story names each of them
         for word in (*event.turbines, *(f"**{farm}**" for farm in event.farms)):
-            assert word in theme.story
+            assert word in story
 
 
 def weather(theme: str, farms: str, hours: np.ndarray) -> list[Air]:

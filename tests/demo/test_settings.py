@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from sim.cli import main
 from sim.demo import estimate, themes
 from sim.demo.arguments import arguments
 from sim.demo.settings import command, moved, overrides, scenario_of
+from sim.demo.story import story_of
 from sim.errors import ScenarioError
 from sim.run.past_runs import PastRun
 from sim.scenario import load
@@ -21,6 +24,15 @@ def parsed(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     arguments(parser)
     return parser.parse_args(list(words))
+
+
+_OF_PLACE = ("list", "help", "to", "overwrite", "empty_lake", "allow_remote")
+
+
+def parsed_actions() -> list[argparse.Action]:
+    parser = argparse.ArgumentParser()
+    arguments(parser)
+    return parser._actions
 
 
 def test_arguments_become_overrides_and_the_command_repeats_them() -> None:
@@ -34,6 +46,18 @@ def test_arguments_become_overrides_and_the_command_repeats_them() -> None:
     ]
     assert overrides(args) == wanted
     assert command(args) == "windfleet demo --theme icing --farms C --days 2 --set=seed=5"
+
+
+def test_the_command_that_repeats_a_data_set_leaves_no_option_out() -> None:
+    """Each option of `demo` but those of the place."""
+    values = {"theme": "icing", "layout": "turbine", "export": "flasc", "farms": "C,D"}
+    given: list[str] = []
+    for action in parsed_actions():
+        if action.dest not in _OF_PLACE:
+            value = [] if action.nargs == 0 else [values.get(action.dest, "x=1")]
+            given += [action.option_strings[-1], *value]
+    repeated = shlex.split(command(parsed(*given)))[2:]
+    assert parsed(*repeated) == parsed(*given)
 
 
 def test_a_wrong_argument_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -163,3 +187,34 @@ def test_the_list_has_a_line_per_theme(capsys: pytest.CaptureFixture[str]) -> No
     for name in themes.names():
         assert any(line.startswith(name) for line in text.splitlines())
     assert "41,472" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("storm", ["--farms", "E"]),
+        ("storm", ["--farms", "F", "--turbines", "1"]),
+        ("icing", ["--farms", "D", "--turbines", "1"]),
+        ("grid-outage", ["--farms", "B", "--turbines", "1"]),
+        ("quiet-month", ["--turbines", "1"]),
+        ("bearing-failure", ["--turbines", "19"]),
+        *((name, []) for name in themes.names()),
+    ],
+)
+def test_a_story_names_only_farms_and_turbines_of_its_set(name: str, words: list[str]) -> None:
+    theme = themes.theme(name)
+    fleet = scenario_of(theme, parsed(*words)).fleet
+    story = story_of(theme, fleet)
+    named = set(re.findall(r"\b[A-H](?:-\d{3})?(?=\b[^a-z ]| and|;)", story))
+    known = {farm.farm_id for farm in fleet.farms}
+    known |= {turbine for farm in fleet.farms for turbine in farm.turbine_ids}
+    assert named <= known
+    assert "{" not in story
+    assert named or name == "quiet-month"
+
+
+def test_a_set_without_a_turbine_where_its_story_happens_is_refused() -> None:
+    with pytest.raises(ScenarioError, match="--turbines: no turbine of C, D is among so few"):
+        scenario_of(themes.theme("icing"), parsed("--turbines", "1"))
+    without = parsed("--turbines", "1", "--set", "events=[]")
+    assert scenario_of(themes.theme("icing"), without).fleet.turbines == 1

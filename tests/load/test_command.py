@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import lake
-from sim.load import locust_processes
+from sim.load import by_hand, locust_processes
 from sim.load.locust_processes import LOCUSTFILE
 from tests.support import documents, runs
 
@@ -264,6 +264,7 @@ def test_locust_by_hand_without_its_web_interface(byhand: list[str], clean_lake:
     assert done.returncode == 0, done.stderr
     assert re.search(r"windfleet: a start makes 1-\w+: .*requests/s", done.stdout)
     assert "at most 6 requests under way: the number of users" in done.stdout
+    assert re.search(r"windfleet: preparing .*: wait for(.|\n)*windfleet: ready: ", done.stdout)
     assert re.search(r"flush\s+flush\s+32\s+0\(0\.00%\)", done.stdout + done.stderr)
     assert lake.first_object(clean_lake) is None
 
@@ -274,6 +275,16 @@ def test_locust_by_hand_names_the_missing_option(byhand: list[str], clean_lake: 
     assert done.returncode == 2
     assert "--scenario scenarios/load-ramp.yaml" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_locust_by_hand_names_its_web_page_only_when_it_is_ready() -> None:
+    assert by_hand.ready(False, "*", 8089, "/x", False).startswith(
+        "ready: open http://127.0.0.1:8089/x "
+    )
+    assert by_hand.ready(False, "127.0.0.2", 80, "", True).startswith(
+        "ready: open https://127.0.0.2:80 "
+    )
+    assert "http" not in by_hand.ready(True, "", 8089, "", False)
 
 
 @pytest.mark.campaign
@@ -318,4 +329,5 @@ def test_locusts_web_interface_starts_the_schedule_again_and_again(
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=30)
     assert "Traceback" not in output, output
+    assert f"windfleet: ready: open {url} and press START" in output
     assert lake.first_object(clean_lake) is None

@@ -110,3 +110,10 @@ def test_every_figure_can_be_judged(name: str) -> None:
     if figure.kind == "counted":
         assert "/" not in figure.unit
         assert figure.unit not in ("s", "USD")
+
+
+def test_a_share_of_counts_is_counted_and_stays_a_share() -> None:
+    assert FIGURES["detection.precision"].kind == FIGURES["detection.recall"].kind == "counted"
+    assert FIGURES["detection.precision"].number(0.75) == 0.75
+    assert FIGURES["detection.alarms"].number(3.0) == 3
+    assert FIGURES["detection.delay.p50"].kind == "modelled"

@@ -16,6 +16,7 @@ from sim.cli import main
 from sim.console import SafeConsole
 from sim.errors import exit_code_and_message
 from sim.report.jinja_environment import environment
+from sim.report.plain_table import plain_table
 from sim.yamlfile import MAX_BYTES, MAX_DEPTH, parse
 from tests.support import runs
 
@@ -61,6 +62,23 @@ def test_rich_text_is_escaped_and_keeps_its_own_sequences(
     console.print("name [red]x[/red] \x1b[2J \u202e :smile:", style="bold", highlight=False)
     assert "name [red]x[/red] \\x1b[2J \\u202e :smile:" in out.getvalue()
     assert out.getvalue().startswith("\x1b[1m")
+
+
+def test_a_pipe_gets_whole_names_unless_the_width_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = "runs/" + "long-" * 60
+    table = plain_table("run", "text")
+    table.columns[0].no_wrap = table.columns[1].no_wrap = False
+    table.add_row(name, "word " * 100)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    piped, shown = io.StringIO(), io.StringIO()
+    SafeConsole(piped).print(table)
+    assert name in piped.getvalue()
+    assert len([line for line in piped.getvalue().splitlines() if "word" in line]) == 1
+    monkeypatch.setenv("COLUMNS", "80")
+    SafeConsole(shown).print(table)
+    assert name not in shown.getvalue()
 
 
 def test_a_page_shows_no_control_characters() -> None:

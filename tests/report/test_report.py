@@ -329,6 +329,18 @@ def test_rows_under_two_faults_are_explained_beside_their_count(tmp_path: Path) 
     assert note in html.render(passed(), None)
 
 
+@pytest.mark.parametrize("detectable", [9, 10])
+def test_fewer_detectable_than_injected_faults_are_explained_in_report_and_terminal(
+    tmp_path: Path, detectable: int
+) -> None:
+    fault = Injected("sensor.stuck", 10, 214, {}, detectable=detectable, found=9, delay_s=70.0)
+    result = dataclasses.replace(passed(), truth=(fault,))
+    console, stream = _piped()
+    print_summary(console, result, tmp_path)
+    assert (html.DETECTABLE in stream.getvalue()) == (detectable == 9)
+    assert (html.DETECTABLE in html.render(result, None)) == (detectable == 9)
+
+
 def test_many_rules_wrap_and_squeeze_no_other_column(tmp_path: Path) -> None:
     rules = {"null": 2, "range": 5, "power.rated": 10, "stuck": 76, "duplicate": 121}
     fault = Injected("sensor.dropout", 11, 214, rules, detectable=11, found=11, delay_s=70.0)
@@ -595,6 +607,23 @@ def test_live_progress_is_one_line_at_any_width(width: int) -> None:
     assert any("390,000/900,000" in frame for frame in shown)
     assert all(len(frame) <= width for frame in shown), shown
     assert not [frame for frame in frames if frame.strip() and frame not in shown][:-1]
+
+
+def test_a_live_rate_is_shown_a_second_after_the_first_amount() -> None:
+    """Two amounts a millisecond apart say nothing, however long the phase has lasted."""
+    stream, now = io.StringIO(), [0.0]
+    console = Console(file=stream, force_terminal=True, width=120, color_system=None)
+    shown = []
+    with RunProgress(console, lambda: now[0]) as progress:
+        progress.phase("preparing batches", 1_000, "batches")
+        assert progress._live is not None
+        for wait_s in (30.0, 0.001, 0.5, 0.6):
+            now[0] += wait_s
+            progress.advance(10)
+            before = len(stream.getvalue())
+            progress._live.refresh()
+            shown.append("batches/s" in stream.getvalue()[before:])
+    assert shown == [False, False, False, True]
 
 
 def test_a_pipe_gets_no_time_left_before_the_first_twentieth_and_at_the_end() -> None:

@@ -37,7 +37,10 @@ def need_of(hour: Scenario, count: int = 1, past: list[PastRun] | None = None) -
 def test_time_is_that_of_the_last_run_of_the_kind_row_for_row(hour: Scenario) -> None:
     assert need_of(hour).seconds == 80.0
     assert need_of(hour, 10).seconds == 8.0
-    assert "about 1 min 20 s here (as the run of 2026-11-30T16:00" in str(need_of(hour))
+    assert "about 1 min 20 s here (row for row as the run of 2026-11-30T16:00" in str(need_of(hour))
+    named = replace(PAST, scenario="quickstart")
+    assert "as the run of quickstart of 2026" in str(need_of(hour, past=[named]))
+    assert str(need_of(hour, past=[named])).endswith(", 5,400,000 rows)")
     assert str(need_of(hour, 10)).startswith("part 1 of 10: 540,000 rows")
     assert need_of(hour, past=[]).seconds is None
     assert "no run of its kind was made here yet" in str(need_of(hour, past=[]))
@@ -153,4 +156,6 @@ def test_a_run_is_remembered(tmp_path: Path, localstack: str) -> None:
     second = runs.inside("run", path, "--out", tmp_path / "run", "--overwrite", *where)
     started = runs.result(tmp_path / "run")["run"]["started"]
     assert started not in second.out
-    assert re.search(r"about [\d.]+ m?s here \(as the run of 20\d\d-", second.out)
+    assert re.search(
+        r"about [\d.]+ m?s here \(row for row as the run of \w+ of 20\d\d-", second.out
+    )

@@ -22,8 +22,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.records import NODE_COLUMNS, TABLE
+from pipeline.records import BUCKET_PREFIX, NODE_COLUMNS, TABLE
 from sim.measure.figures import FIGURES
+from sim.scenario import load
+from sim.scenario.plan import NOT_COUNTED, plan
 from tests.support import lakesecrets, runs
 
 BUCKETS = {
@@ -524,3 +526,21 @@ def test_a_farm_is_the_same_whatever_other_farms_there_are(
     whole = {name: path.read_bytes() for name, path in data_files(run).items() if "/B-" not in name}
     assert len(whole) > 50
     assert {name: path.read_bytes() for name, path in data_files(others["subset"]).items()} == whole
+
+
+def test_a_plan_differs_from_its_run_by_what_it_says_it_does_not_count(localstack: str) -> None:
+    run, path = runs.saved(localstack)
+    planned, printed = plan(load(path)), runs.inside("plan", path).out
+    assert NOT_COUNTED in printed
+    found = {name: each["value"] for name, each in runs.result(run)["figures"].items()}
+    assert planned.rows < found["rows.generated"] < 1.05 * planned.rows  # rows stored twice
+    assert found["windows.expected"] == planned.windows
+    files = [file.relative_to(run / "lake") for file in (run / "lake").rglob("*") if file.is_file()]
+    real = Counter(file.parts[0].removeprefix(BUCKET_PREFIX) for file in files)
+    assert all(real[bucket] >= objects for bucket, objects in planned.objects.items())
+    assert (real["metadata"], real["checkpoints"]) == (planned.batches, planned.turbines)
+    beyond = len(files) - sum(planned.objects.values())
+    assert found["objects.written"] - sum(planned.writes.values()) == beyond > 0
+    assert found["store.requests"] >= sum(planned.writes.values()) + planned.reads
+    assert found["bytes.nodes"] == pytest.approx(planned.node_bytes, rel=0.15)
+    assert found["bytes.written"] == pytest.approx(sum(planned.lake_bytes.values()), rel=0.3)

@@ -252,6 +252,28 @@ def test_errors_in_overrides_are_placed_at_them(tmp_path: Path) -> None:
     ]
 
 
+def test_an_override_of_null_removes_a_key(tmp_path: Path) -> None:
+    path = write(tmp_path, TINY)
+    changed = load(path, ["data_faults[0]=null", "expect=~", "fleet.turbines=null", "name='null'"])
+    assert (changed.data_faults, changed.expect, changed.name) == ((), (), "null")
+    assert changed.fleet.turbines == 1500
+    assert load(path, ["name=null", "name=other"]).name == "other"
+
+
+def test_an_override_of_null_is_refused_where_there_is_no_key_or_a_required_one(
+    tmp_path: Path,
+) -> None:
+    removed = "is not set, so there is nothing to remove"
+    required = "is required, so it cannot be removed; give it another value instead of null"
+    null = ["name=null", "clock.start=~", "clock.duratoin=null", "expect[7]=null"]
+    assert errors(write(tmp_path, TINY), *null) == [
+        f"--set 1: name {required}",
+        f"--set 2: clock.start {required}",
+        f"--set 3: clock.duratoin {removed}; did you mean clock.duration=null?",
+        f"--set 4: expect[7] {removed}",
+    ]
+
+
 def test_a_scenario_that_cannot_be_read(tmp_path: Path) -> None:
     assert errors(tmp_path / "no.yaml") == [
         f"{tmp_path}/no.yaml: cannot be read: No such file or directory"
