@@ -15,6 +15,7 @@ import pytest
 from sim.check import LakeReader, Verdict, judge
 from tests.support import compacted_lake, lakebuilder
 from tests.support.compacted_lake import Change, document_of, rows_of, sealed
+from tests.support.judged_lake import JudgedLake
 from tests.support.lakesurgery import Changes, Objects, edit, read, without, write
 
 FLUSH = "A-compact-000000-A-001-1"
@@ -319,26 +320,22 @@ def lake() -> Objects:
 
 
 @pytest.fixture(scope="module")
-def judged(lake: Objects, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Changes], Verdict]:
-    """Return the oracle's verdict on the lake with some changes."""
-    folder = tmp_path_factory.mktemp("compacted")
-    lakebuilder.write_nodes(folder / "nodes")
-    kept = lakebuilder.Kept(folder / "lake", lake)
+def kept(lake: Objects, tmp_path_factory: pytest.TempPathFactory) -> lakebuilder.Kept:
+    return lakebuilder.Kept(tmp_path_factory.mktemp("lake"), lake)
 
-    def verdict(changes: Changes, nodes: Path = folder / "nodes") -> Verdict:
-        with kept.changed(changes) as path:
-            return judge(nodes, LakeReader.folder(path), None, 1)
 
-    return verdict
+@pytest.fixture(scope="module")
+def judged(kept: lakebuilder.Kept, tmp_path_factory: pytest.TempPathFactory) -> JudgedLake:
+    nodes = tmp_path_factory.mktemp("nodes")
+    lakebuilder.write_nodes(nodes)
+    return JudgedLake(nodes, kept)
 
 
 def wrong(verdict: Verdict) -> dict[str, float]:
     return {name: verdict.figures[name] for name in FIGURES if verdict.figures[name]}
 
 
-def test_an_undamaged_lake_passes_as_in_the_other_layout(
-    judged: Callable[[Changes], Verdict],
-) -> None:
+def test_an_undamaged_lake_passes_as_in_the_other_layout(judged: JudgedLake) -> None:
     verdict = judged({})
     assert (verdict.status, verdict.counts, verdict.errors, wrong(verdict)) == ("pass", {}, [], {})
     windows = verdict.figures["windows.expected"]
@@ -348,9 +345,7 @@ def test_an_undamaged_lake_passes_as_in_the_other_layout(
 
 
 @pytest.mark.parametrize("name", DEFECTS)
-def test_a_defect_gets_its_right_name(
-    judged: Callable[[Changes], Verdict], lake: Objects, name: str
-) -> None:
+def test_a_defect_gets_its_right_name(judged: JudgedLake, lake: Objects, name: str) -> None:
     defect = DEFECTS[name]
     changes = defect.change(lake)
     assert any(lake.get(each) != content for each, content in changes.items())
@@ -365,18 +360,16 @@ def test_a_defect_gets_its_right_name(
     assert [word for word in defect.words if word not in said] == []
 
 
-def test_two_flushes_are_not_one(judged: Callable[[Changes], Verdict]) -> None:
+def test_two_flushes_are_not_one(judged: JudgedLake) -> None:
     verdict = judged(compacted_lake.flushes_as_one())
     said = [finding.detail for finding in verdict.findings if finding.kind == "manifest.disagrees"]
     assert any("two batches of A-002 in one flush" in detail for detail in said), verdict.counts
 
 
-def test_rows_of_an_unreadable_node_are_not_judged(
-    judged: Callable[[Changes], Verdict], tmp_path: Path
-) -> None:
+def test_rows_of_an_unreadable_node_are_not_judged(kept: lakebuilder.Kept, tmp_path: Path) -> None:
     lakebuilder.write_nodes(tmp_path)
     (tmp_path / "A" / "A-001.db").write_bytes(b"torn")
-    verdict = judged({}, tmp_path)
+    verdict = JudgedLake(tmp_path, kept)({})
     assert (verdict.status, verdict.counts) == ("unknown", {"node.unreadable": 1})
 
 
