@@ -2,7 +2,8 @@
 
 A batch is a series of rows of one node in id order. A new batch starts where floor(recorded_at /
 flush_every) changes, and at the first row of a fresh file (see `records.GENERATION_IDS`). So its
-boundaries depend on the data only: no clock, no retry and no other writer can move them.
+boundaries depend on the data only: no clock, no retry and no other writer can move them. A batch of
+MAX_BATCH_ROWS rows is full. The row after it is treated as the first row of a file is.
 
 A batch is *closed* once a later row exists, in the same file or in the next. Only a drain closes
 the last batch: its caller asserts that no more rows were recorded before `until`. To retire a file

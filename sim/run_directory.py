@@ -37,6 +37,8 @@ SCENARIO_FILE: Final = "scenario.yaml"
 """The resolved scenario. With MARK as its first line it shows that the directory is a run."""
 MARK: Final = "# What a run of windfleet resolved its scenario to; the run is in this directory.\n"
 """A file of that name without this line is the user's own scenario, and is never removed."""
+COMPACTED: Final = "# Its lake is compacted: an object has rows of a whole farm.\n"
+"""Line after MARK where an object of the lake is not of one turbine."""
 PARTS: Final = "parts"
 """Records of the parts of a run on a cluster (`sim.cluster`), a folder each."""
 WORTH_KEEPING: Final = ("nodes", "lake", PARTS, CAMPAIGN_FILE, REQUESTS_FILE, OUTCOMES)
@@ -66,12 +68,17 @@ HEADROOM: Final = 1.2
 
 @contextmanager
 def made(
-    path: Path, overwrite: bool, scenario_text: str, need_bytes: int, named_by: str = "--out DIR"
+    path: Path,
+    overwrite: bool,
+    scenario_text: str,
+    need_bytes: int,
+    named_by: str = "--out DIR",
+    compacted: bool = False,
 ) -> Iterator[None]:
     """Make `path` the directory of this run for the block, with the scenario in it.
 
     No other process can use it meanwhile. named_by: the option that names it, for messages.
-    Raises DirectoryError.
+    compacted: layout of its lake, which a later verdict reads there. Raises DirectoryError.
     """
     with ExitStack() as stack:
         try:
@@ -83,7 +90,7 @@ def made(
             _require_ours(path, named_by)
             _clear(path, overwrite, named_by)
             _require_space(path, need_bytes, named_by)
-            write_text(path / SCENARIO_FILE, MARK + scenario_text)
+            write_text(path / SCENARIO_FILE, MARK + COMPACTED * compacted + scenario_text)
         except OSError as error:
             raise DirectoryError(
                 f"{path}: cannot make the run directory: {reason(error)}", ENVIRONMENT
@@ -210,8 +217,17 @@ def run_set(path: Path) -> list[Path]:
 
 def is_run(path: Path) -> bool:
     """Return True for a directory that a run made."""
+    return _begins_with(path, MARK)
+
+
+def is_compacted(path: Path) -> bool:
+    """Return True for the directory of a run that made a compacted lake."""
+    return _begins_with(path, MARK + COMPACTED)
+
+
+def _begins_with(path: Path, text: str) -> bool:
     try:
         with (path / SCENARIO_FILE).open("rb") as file:
-            return file.read(len(MARK)) == MARK.encode()
+            return file.read(len(text)) == text.encode()
     except (FileNotFoundError, IsADirectoryError):
         return False

@@ -6,17 +6,19 @@ import os
 import tempfile
 from pathlib import Path
 
+from sim.special_file import is_special, open_in_place
+
 
 def write_text(path: Path, text: str) -> None:
     """Write a file that appears whole or not at all. Raises OSError.
 
-    A link stays: its target is written. A pipe or device is written to, and never replaced.
+    A link stays: its target is written. See `sim.special_file` for files that are never replaced.
     """
-    path = Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():
-        with path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            file.write(text)
+    if is_special(path):
+        with open_in_place(path) as stream:
+            stream.write(text.encode(errors="backslashreplace"))
         return
+    path = Path(os.path.realpath(path))
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(

@@ -27,6 +27,7 @@ from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner
 
 from pipeline.terminal import cause, one_line
+from sim.special_file import open_to_read
 
 _YAML = "tag:yaml.org,2002:"
 _PLAIN_TAGS = (f"{_YAML}str", f"{_YAML}seq", f"{_YAML}map")
@@ -133,8 +134,8 @@ def parse(path: Path) -> tuple[Node | None, list[Problem]]:
     """
     file = str(path)
     try:
-        with path.open("rb") as opened:
-            raw = opened.read(MAX_BYTES + 1)  # a device or a pipe may never end
+        with open_to_read(path) as opened:
+            raw = opened.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         return None, [Problem(file, 0, 0, f"cannot be read: {cause(error)}")]
     if len(raw) > MAX_BYTES:

@@ -142,7 +142,9 @@ def _stored(work: Workload, made: _Objects, url: str) -> list[Part]:
         ),
         Part(
             record.VERIFY,
-            lambda: require_passed(check.judge(work.nodes, s3_lake(store), None, 1)),
+            lambda: require_passed(
+                check.judge(work.nodes, s3_lake(store), None, 1, compacted=False)
+            ),
             lambda: lake_floor.compare(work.paths, READ_ROWS, port, names),
         ),
     ]

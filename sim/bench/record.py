@@ -14,6 +14,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pipeline.terminal import cause
 from sim.bench.rounds import Cost, Rounds
 from sim.errors import ResultError
+from sim.special_file import open_to_read
+from sim.whole_file import write_text
 
 KIND: Final = "windfleet bench"
 SCHEMA_VERSION: Final = 1
@@ -156,13 +158,13 @@ _ADAPTER: Final = TypeAdapter(BenchRecord)
 def write_record(record: BenchRecord, path: Path) -> None:
     """Write a record. Raises OSError."""
     text = json.dumps(dataclasses.asdict(record), indent=1, allow_nan=False)
-    path.write_text(f"{text}\n", encoding="utf-8")
+    write_text(path, f"{text}\n")
 
 
 def read_record(path: Path) -> BenchRecord:
     """Read a record. Raises ResultError that names the file, and the field if one is wrong."""
     try:
-        with path.open("rb") as opened:
+        with open_to_read(path) as opened:
             body = opened.read(_BYTES_MAX + 1)
         if len(body) > _BYTES_MAX:
             raise ValueError(f"larger than {_BYTES_MAX // 1_000_000} MB")

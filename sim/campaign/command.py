@@ -209,7 +209,7 @@ def report(result: CampaignResult, out: Path, console: Console) -> None:
 def _judge(world: World, store: MemoryStore, folder: Path) -> check.Verdict:
     """Write a store's objects to `folder`, and return the oracle's verdict on them."""
     dump(store, folder)
-    return check.judge(world.final, check.LakeReader.folder(folder), None, 1)
+    return check.judge(world.final, check.LakeReader.folder(folder), None, 1, compacted=False)
 
 
 def _judge_clean(world: World, clean: CleanRun, folder: Path, result: CampaignResult) -> None:

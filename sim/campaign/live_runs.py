@@ -134,6 +134,7 @@ def _run(
         run_dir,
         store.lake,
         farms=part_of(scenario.fleet).farms,
+        compacted=False,
         store=store.store,
         log=found.unknown.append,
     )

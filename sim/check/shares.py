@@ -61,9 +61,11 @@ def judge(
     progress: Progress | None = None,
     by_hand: bool = False,
     early: EarlyVerdicts | None = None,
+    compacted: bool | None = None,
 ) -> Verdict:
     """Judge the lake against `run_nodes/<farm>/<turbine>.db` and `.json`. See `judged`."""
-    return verdict([judged(run_nodes, lake, truth, workers, progress, by_hand, early)])
+    found = judged(run_nodes, lake, truth, workers, progress, by_hand, early, compacted=compacted)
+    return verdict([found])
 
 
 def judged(
@@ -76,6 +78,7 @@ def judged(
     early: EarlyVerdicts | None = None,
     elsewhere: Collection[str] = (),
     strays: bool = True,
+    compacted: bool | None = None,
 ) -> Judged:
     """Judge the lake, or the part of it that belongs to the node files.
 
@@ -86,6 +89,8 @@ def judged(
         turbine between them (`NameRanges`).
     strays: False if objects of no turbine, in no turbine's place, are judged elsewhere. They are
         still searched for the secrets of these nodes.
+    compacted: True if an object must have rows of a whole farm, False if of one turbine. None if
+        nobody knows: most keys of a farm decide.
     Never raises for defects of the run: they are in the result.
     """
     files = [file for file in discover(run_nodes) if file.turbine not in elsewhere]
@@ -103,8 +108,11 @@ def judged(
         refs = lake.objects(ranges)
     except LakeError as error:
         return Judged(errors=[*errors, str(error)])
-    compacted = compacted_farms(refs, {file.turbine: file.farm for file in files})
-    shares, share_of = _shares(files, early.begins if early is not None else (), compacted)
+    if compacted is None:
+        whole = compacted_farms(refs, {file.turbine: file.farm for file in files})
+    else:
+        whole = frozenset(file.farm for file in files if compacted)
+    shares, share_of = _shares(files, early.begins if early is not None else (), whole)
     if ranges is not None:
         refs = [ref for ref in refs if _is_own(ref, share_of, elsewhere, ranges)]
     foreign = _deal(refs, shares, share_of)

@@ -77,7 +77,8 @@ class DemoWork(Work):
 
     def needs(self, count: int, workers: int) -> Needs:
         part = part_of(self.scenario.fleet, PartIndex(1, count), self._whole_farms)
-        return needs(self.scenario, part, workers, "folder", past_runs(HOME))
+        past = past_runs(HOME)
+        return needs(self.scenario, part, workers, "folder", past, self._whole_farms)
 
     def folder(self, given: str | None) -> str:
         return str(self._shared)
@@ -87,8 +88,9 @@ class DemoWork(Work):
         """Make both folders. The shared one is removed when the data set is complete."""
         scenario, options = self.scenario, self._options
         need_bytes = need_bytes_of(scenario, scenario.fleet.turbines, options.layout)
+        compacted = options.layout == "farm"
         made = run_directory.made(
-            options.out, options.overwrite, scenario.text, need_bytes, "--to DIR"
+            options.out, options.overwrite, scenario.text, need_bytes, "--to DIR", compacted
         )
         with made, self._shared_folder(run) as folder:
             yield folder

@@ -82,7 +82,7 @@ class VerifyWork(Work):
     def parts(self, asked: int | None, most: int) -> int:
         if self._parts is None:
             folder = LakeReader.folder(self._run_dir / "lake")
-            whole = is_compacted(s3_lake(self._lake) if self._lake else folder)
+            whole = is_compacted(self._run_dir, s3_lake(self._lake) if self._lake else folder)
             fleet = self.scenario.fleet
             count = asked or min(most, len(fleet.farms) if whole else fleet.turbines)
             part_of(fleet, PartIndex(1, count), whole)

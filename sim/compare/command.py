@@ -18,7 +18,7 @@ from sim.compare.speed import Side
 from sim.console import SafeConsole
 from sim.errors import ENVIRONMENT, DirectoryError, ResultError
 from sim.measure.slowdown import LIMIT, Comparison
-from sim.output_file import PAGE, require_replaceable
+from sim.output_file import page_of, require_replaceable
 from sim.report.result import read_result
 from sim.run_directory import run_set
 from sim.whole_file import write_text
@@ -27,7 +27,7 @@ from sim.whole_file import write_text
 def compare(args: argparse.Namespace, console: Console) -> int:
     """Compare two sets of runs. Return the exit code. Raises ResultError, DirectoryError."""
     if args.html is not None:
-        require_replaceable(args.html, PAGE, "--html FILE", args.overwrite)
+        require_replaceable(args.html, page_of("compare"), "--html FILE", args.overwrite)
     given = args.limit is not None
     found = compared(args.base, args.new, args.limit if given else LIMIT, is_gate=given)
     if args.html is not None:

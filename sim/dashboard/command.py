@@ -13,7 +13,7 @@ from sim.dashboard import page, series
 from sim.dashboard.data import contents
 from sim.dashboard.views import Views, extent, instant
 from sim.errors import ENVIRONMENT, PASS, DashboardError, reason
-from sim.output_file import PAGE, require_replaceable
+from sim.output_file import page_of, require_replaceable
 from sim.query.command import QueryOptions, warehouse_of
 from sim.query.loader import LoadOptions, load
 from sim.query.warehouse import Warehouse
@@ -57,7 +57,7 @@ def make(options: DashboardOptions) -> Path:
         raise DashboardError(f"--out {out}: is a folder; name a file")
     if options.out is not None and not out.parent.is_dir():
         raise DashboardError(f"--out {out}: no folder {out.parent}")
-    require_replaceable(out, PAGE, "--out FILE", options.overwrite)
+    require_replaceable(out, page_of("dashboard"), "--out FILE", options.overwrite)
     load(warehouse, LoadOptions())
     html = _page(Views(warehouse), options.now, _title(options, warehouse))
     try:

@@ -75,7 +75,10 @@ def make(scenario: Scenario, theme: Theme, options: DemoOptions, console: Consol
     if options.upload is not None:
         target.require_empty(options.upload)  # before the minutes that the data take
     need_bytes = need_bytes_of(scenario, part.turbines, layout)
-    with run_directory.made(options.out, options.overwrite, scenario.text, need_bytes, "--to DIR"):
+    compacted = layout == "farm"
+    with run_directory.made(
+        options.out, options.overwrite, scenario.text, need_bytes, "--to DIR", compacted
+    ):
         try:
             return _filled(scenario, theme, layout, part, options, console)
         except KeyboardInterrupt:
@@ -146,6 +149,7 @@ def _drive(made: Dataset, part: Part, progress: RunProgress) -> None:
             opened.lake,
             workers=made.record.workers,
             farms=part.farms,
+            compacted=made.layout == "farm",
             progress=progress.follow("judging the lake", "objects"),
             log=progress.log,
         )

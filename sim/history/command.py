@@ -17,7 +17,7 @@ from sim.console import SafeConsole
 from sim.errors import ENVIRONMENT, PASS, DirectoryError
 from sim.history.page import render
 from sim.history.trend import Line, Trend, trend
-from sim.output_file import PAGE, require_replaceable
+from sim.output_file import page_of, require_replaceable
 from sim.report import numbers
 from sim.report.headline import STYLE
 from sim.report.plain_table import plain_table
@@ -33,7 +33,7 @@ def history(args: argparse.Namespace, console: Console) -> int:
     """Print the trend and write its page. Raises DirectoryError, InvalidInput."""
     found = trend(args.folder, args.scenario, args.figure)
     path = args.html or args.folder / HISTORY
-    require_replaceable(path, PAGE, "--html FILE", args.overwrite)
+    require_replaceable(path, page_of("history"), "--html FILE", args.overwrite)
     try:
         write_text(path, render(found))
     except OSError as error:

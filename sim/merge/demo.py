@@ -60,9 +60,11 @@ def merge_demo(
     for folder, part in parts.items():
         part_files.require_unchanged(folder, part.files, f"{part.index}/{part.count}")
     options, begun = Finish.of(first.common), time.perf_counter()
-    need_bytes = _new_bytes(parts, options.nodes)
+    need_bytes, compacted = _new_bytes(parts, options.nodes), layout == "farm"
     with (
-        nullcontext() if own else run_directory.made(out, overwrite, scenario.text, need_bytes),
+        nullcontext()
+        if own
+        else run_directory.made(out, overwrite, scenario.text, need_bytes, compacted=compacted),
         as_demo_errors(out),
         RunProgress(console) as progress,
     ):

@@ -21,7 +21,7 @@ from sim.run_directory import PART_FILE, SCENARIO_FILE, is_run
 from sim.scenario import load
 from sim.store.s3_lake import settings_of
 from sim.verify.judge import judge, verdict
-from sim.verify.lake_layout import is_compacted
+from sim.verify.lake_layout import is_compacted, layout_of
 from sim.verify.verdict_result import Circumstances, verdict_result
 
 
@@ -34,7 +34,7 @@ def verify_part(
     Raises PartError, ScenarioError, DirectoryError.
     """
     scenario = load(run_dir / SCENARIO_FILE)
-    part = part_of(scenario.fleet, place, is_compacted(lake))
+    part = part_of(scenario.fleet, place, is_compacted(run_dir, lake))
     if out.resolve() == run_dir.resolve():
         raise PartError(f"{out}: is the run itself; name another directory with --out DIR")
     with run_directory.made(out, False, scenario.text, 0):
@@ -50,6 +50,7 @@ def verify_part(
                 farms=part.farms,
                 store=settings_of(lake),
                 by_hand=not is_run(run_dir),
+                compacted=layout_of(run_dir),
                 elsewhere=part.others(scenario.fleet),
                 strays=part.index == 1,
                 progress=progress.follow("judging the lake", "objects"),

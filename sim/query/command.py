@@ -25,6 +25,7 @@ from sim.query.loader import BATCH_BYTES, BATCH_OBJECTS, Loaded, LoadOptions, lo
 from sim.query.output import write
 from sim.query.sql import parsed
 from sim.query.warehouse import Warehouse
+from sim.special_file import open_to_read
 from sim.store import localstack, target
 from sim.store.s3_lake import s3_lake
 
@@ -145,7 +146,7 @@ def _sql(text: str) -> str:
     if not text.strip() or "\n" in text or (path.suffix != ".sql" and " " in text.strip()):
         return text
     try:
-        with path.open("rb") as file:
+        with open_to_read(path) as file:
             body = file.read(MOST_SQL_BYTES + 1)
         if len(body) > MOST_SQL_BYTES:
             raise QueryError(f"{path}: is larger than {MOST_SQL_BYTES // 1024**2} MiB: not SQL")

@@ -20,6 +20,7 @@ from rich.table import Table
 
 from pipeline.terminal import OutputError, cause, discard_pending, one_line
 from sim.errors import QueryError
+from sim.special_file import is_special, open_in_place
 
 ROWS_AT_ONCE: Final = 10_000
 MOST_SHOWN: Final = 50
@@ -32,7 +33,7 @@ def write(rows: pa.Table, form: str, out: Path | None, console: Console) -> None
     if form != "parquet":
         rows = _plain(rows)
     if out is not None:
-        _replace(Path(os.path.realpath(out)), rows, form, console)
+        _replace(out, rows, form, console)
     elif form == "table":
         _print(rows, console)
     else:
@@ -71,11 +72,12 @@ def _to_standard_output(rows: pa.Table, form: str, console: Console) -> None:
 
 
 def _replace(path: Path, rows: pa.Table, form: str, console: Console) -> None:
-    """Write a file whole or not at all. A pipe or device is written to, and never replaced."""
-    if path.exists() and not path.is_file():
-        with path.open("wb") as file:
+    """Write a file whole or not at all; one of `sim.special_file` in place."""
+    if is_special(path):
+        with open_in_place(path) as file:
             _encode(rows, form, file, console)
         return
+    path = Path(os.path.realpath(path))
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as file:

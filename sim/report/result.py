@@ -27,6 +27,7 @@ from sim.measure.thresholds import Outcome
 from sim.measure.throughput import Series
 from sim.measure.timeline import Timeline
 from sim.report import numbers
+from sim.special_file import open_to_read
 
 SCHEMA_VERSION: Final = 1
 RESULT_FILE: Final = "result.json"
@@ -303,7 +304,7 @@ def read_result(path: Path) -> Result:
     """Read a run's result.json, from the file or its directory. Raises ResultError."""
     file = path / RESULT_FILE if path.is_dir() else path
     try:
-        with file.open("rb") as opened:
+        with open_to_read(file) as opened:
             body = opened.read(BYTES_MAX + 1)
         if len(body) > BYTES_MAX:
             raise ValueError(f"larger than {BYTES_MAX // 1_000_000} MB")

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from sim.errors import ResultError
 from sim.measure.operations import OPERATIONS_FILE
-from sim.output_file import PAGE
+from sim.output_file import page_of
 from sim.report import junit
 from sim.report.result import RESULT_FILE, Result, read_result
 from sim.whole_file import write_text
@@ -36,7 +36,7 @@ VERIFY_HTML: Final = "verify.html"
 VERIFY_JUNIT: Final = "verify-junit.xml"
 VERIFY_MARKS: Final = {
     VERIFY_JSON: '"completeness": [',
-    VERIFY_HTML: PAGE,
+    VERIFY_HTML: page_of("verify"),
     VERIFY_JUNIT: '<testsuites name="windfleet',
 }
 """Text near the beginning of the files of a verdict, by which windfleet knows them again."""

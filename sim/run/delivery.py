@@ -11,6 +11,7 @@ Not covered: the run directory, the store's start, the verdict and the report (`
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,6 +85,10 @@ def deliver(
         watch = _Watch(store, record, proxy, run_dir)
         if attempts is not None:
             record.injections.merge(fired_log.fired(run_dir))
+            killed = fired_log.kills(run_dir)
+            plans = [
+                replace(plan, kill_rows=plan.kill_rows[killed[plan.part.name] :]) for plan in plans
+            ]
             record.began = tuple(attempts.began)
             record.notes += [attempts.note] if attempts.note else []
             record.shards += attempts.done(run_dir, plans, store)

@@ -35,7 +35,10 @@ _ROW_BYTES: Final = 3_000
 _JUDGED: Final = 8
 """Memory of the oracle over the bytes of the node files of a share."""
 SHARE_BYTES: Final = 96 * 1024 * 1024
-"""As `sim.check.shares`, which a plan does not import: it brings the whole oracle."""
+"""As `sim.check.shares`, which a plan does not import: it brings the whole oracle.
+
+Of a compacted lake a farm is one share, whatever its size.
+"""
 _SERVER_BYTES: Final = 190 << 20
 _OBJECT_BYTES: Final = 820
 """Of an object in the embedded server, without its body."""
@@ -77,8 +80,18 @@ def _basis(like: PastRun) -> str:
     return f"row for row as the run{named} of {like.started}, {like.rows:,} rows"
 
 
-def needs(scenario: Scenario, part: Part, workers: int, store: str, past: list[PastRun]) -> Needs:
-    """Return the needs of a part. store: kind of store, as in past runs; `workers`: its own."""
+def needs(
+    scenario: Scenario,
+    part: Part,
+    workers: int,
+    store: str,
+    past: list[PastRun],
+    compacted: bool = False,
+) -> Needs:
+    """Return the needs of a part. store: kind of store, as in past runs; `workers`: its own.
+
+    compacted: an object of the lake has rows of a whole farm.
+    """
     size = plan(scenario, part.turbines)
     lake_bytes = sum(size.lake_bytes.values())
     embedded = store.startswith("embedded")
@@ -91,7 +104,8 @@ def needs(scenario: Scenario, part: Part, workers: int, store: str, past: list[P
         workers,
         size.rows,
         size.node_bytes + on_disk,
-        _memory_bytes(scenario, part, workers, size) + (_server_bytes(size) if embedded else 0),
+        _memory_bytes(scenario, part, workers, size, compacted)
+        + (_server_bytes(size) if embedded else 0),
         None if like is None else like.seconds * size.rows / like.rows,
         like,
     )
@@ -103,12 +117,15 @@ def rows_per_flush(scenario: Scenario) -> int:
     return max(1, min(scenario.clock.samples, every_us // scenario.clock.sample_us))
 
 
-def _memory_bytes(scenario: Scenario, part: Part, workers: int, size: Plan) -> int:
+def _memory_bytes(scenario: Scenario, part: Part, workers: int, size: Plan, compacted: bool) -> int:
     flush_rows = rows_per_flush(scenario)
-    cut = in_shards(part, flush_rows, workers, whole_farms=bool(scenario.faults))
+    cut = in_shards(part, flush_rows, workers, whole_farms=compacted or bool(scenario.faults))
     largest = sorted((shard.turbines for shard in cut), reverse=True)[:workers]
     rows = sum(largest) * min(flush_rows, MAX_BATCH_ROWS)
-    judged = _JUDGED * min(SHARE_BYTES, size.node_bytes)
+    share = min(SHARE_BYTES, size.node_bytes)
+    if compacted:
+        share = size.node_bytes * max(farm.turbines for farm in part.farms) // part.turbines
+    judged = _JUDGED * share
     return _PARENT_BYTES + (workers + 1) * _WORKER_BYTES + rows * _ROW_BYTES + judged
 
 

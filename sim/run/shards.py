@@ -144,8 +144,16 @@ class _Worker:
 
     def kill_if_due(self) -> None:
         rows = self.plan.kill_rows if self.task is None else ()
-        if rows and self.made >= rows[0] and not self.killed:
+        if rows and self.made >= rows[0] and not self.killed and self._pid is not None:
+            self._note_kill(1)  # before it acts: this process may die, too
             self.kill()
+
+    def take_back_kill(self) -> None:
+        """Note that the shard had ended before it was killed."""
+        self._note_kill(-1)
+
+    def _note_kill(self, times: int) -> None:
+        fired_log.note(self.plan.run_dir, fault_point(KILL), times, self.plan.part.name)
 
     def ended_by_kill(self) -> bool:
         """Return True if the kill ended the shard. The shard may have ended before it."""
@@ -218,11 +226,11 @@ class _WorkerPool:
             return 0, 0
         if worker.killed:
             self._replace(worker)
-        if worker.ended_by_kill():
-            fired_log.note(worker.plan.run_dir, fault_point(KILL))
-            self._injections.by_point[fault_point(KILL)] += 1
-            self._waiting.append(worker.resumed_plan())
-            return worker.made, worker.delivered
+            if worker.ended_by_kill():
+                self._injections.by_point[fault_point(KILL)] += 1
+                self._waiting.append(worker.resumed_plan())
+                return worker.made, worker.delivered
+            worker.take_back_kill()
         self._results.append(worker.future.result())
         if (error := self._results[-1].error) is not None:
             raise StoreGone(error)
@@ -246,9 +254,12 @@ class _WorkerPool:
     def end(self) -> None:
         """End all workers, and keep the results of shards that were done."""
         _end(self.workers)
-        ended = [worker.future for worker in self.busy if worker.task is None]
-        done = [future for future in ended if future.done() and not future.cancelled()]
-        self._results += [future.result() for future in done if future.exception() is None]
+        for worker in [each for each in self.busy if each.task is None]:
+            future = worker.future
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self._results.append(future.result())
+                if worker.killed:
+                    worker.take_back_kill()
 
 
 def run_shards(

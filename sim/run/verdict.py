@@ -43,6 +43,7 @@ def judge_lake(
         run_dir,
         lake,
         workers=record.workers,
+        compacted=False,
         farms=part.farms,
         # Nobody else looks into a store of the part alone.
         elsewhere=part.others(scenario.fleet) if store.is_named else (),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from hashlib import sha256
 from typing import Final
 
 from sim.errors import TargetError
@@ -16,7 +17,7 @@ COMMAND: Final = "make localstack" if IS_CHECKOUT else "windfleet store install"
 
 
 def require() -> None:
-    """Install LocalStack if it is not there. Raises TargetError, in a checkout at once."""
+    """Install LocalStack unless this one is there. Raises TargetError, in a checkout at once."""
     if not is_installed():
         if IS_CHECKOUT:
             raise TargetError(f"The LocalStack environment is not installed. Run: {COMMAND}")
@@ -24,10 +25,21 @@ def require() -> None:
 
 
 def is_installed() -> bool:
-    """Return True if LocalStack's environment is there, whole."""
+    """Return True if LocalStack's environment is there, whole, and of a lock of this windfleet.
+
+    In a checkout `make` compares the locks, with stamps of its own.
+    """
     venv = HOME / "venv"
-    # `make` has a stamp of its own, and had only that before.
-    return PYTHON.exists() and ((venv / ".installed").exists() or any(venv.glob(".stamp-*")))
+    if not PYTHON.exists():
+        return False
+    try:
+        installed = (venv / ".installed").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        installed = ""
+    if IS_CHECKOUT:
+        return bool(installed) or any(venv.glob(".stamp-*"))
+    locks = (INSTALLER.parent / "locks").glob("*.txt")
+    return installed.partition(" ")[0] in {sha256(lock.read_bytes()).hexdigest() for lock in locks}
 
 
 def install() -> None:

@@ -31,6 +31,7 @@ from sim.store import localstack, target
 from sim.store.s3_lake import s3_lake, settings_of
 from sim.verify.judge import judge
 from sim.verify.judge import verdict as verdict_on
+from sim.verify.lake_layout import layout_of
 from sim.verify.verdict_result import Circumstances, verdict_result
 
 
@@ -103,6 +104,7 @@ def verify(options: VerifyOptions, console: Console) -> int:
                 farms=[FarmPart.whole(farm) for farm in scenario.fleet.farms] if scenario else (),
                 store=settings_of(options.lake),
                 by_hand=not is_run(options.run),
+                compacted=layout_of(options.run),
                 progress=progress.follow("judging the lake", "objects"),
                 log=log,
             )

@@ -52,6 +52,7 @@ def judge(
     early: EarlyVerdicts | None = None,
     elsewhere: Collection[str] = (),
     strays: bool = True,
+    compacted: bool | None = None,
     progress: Progress | None = None,
     log: Callable[[str], None] = lambda text: None,
 ) -> Judgement:
@@ -63,6 +64,7 @@ def judge(
     early: verdicts of the oracle on shares that were judged before the end.
     elsewhere: turbines of other parts. Their objects are passed over.
     strays: judge objects of no turbine; of several parts in one lake, one does.
+    compacted: layout of the lake, as the run made it; None: the oracle goes by the keys.
     log: called with a line for each check that could not be made. The verdict ignores such checks.
     """
     found = Judgement(
@@ -76,6 +78,7 @@ def judge(
             early,
             elsewhere,
             strays,
+            compacted,
         ),
         missing_nodes.missing(run_dir / "nodes", farms),
     )

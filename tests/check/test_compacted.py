@@ -13,6 +13,8 @@ import pyarrow.compute as pc
 import pytest
 
 from sim.check import LakeReader, Verdict, judge
+from sim.run_directory import made
+from sim.verify.lake_layout import is_compacted, layout_of
 from tests.support import compacted_lake, lakebuilder
 from tests.support.compacted_lake import Change, document_of, rows_of, sealed
 from tests.support.judged_lake import JudgedLake
@@ -381,3 +383,48 @@ def test_the_farm_of_most_objects_of_turbines_has_the_pipelines_layout(tmp_path:
     verdict = judge(tmp_path / "nodes", LakeReader.folder(tmp_path / "lake"), None, 1)
     assert verdict.figures["rows.duplicated"] == pc.count(read(stray).column("id")).as_py()
     assert (verdict.counts.keys(), verdict.status) == ({"duplicated"}, "fail")
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+@pytest.mark.parametrize("share", ["every object", "a farm"])
+def test_objects_of_another_layout_than_the_runs_are_findings(
+    tmp_path: Path, compacted: bool, share: str
+) -> None:
+    """Plant: most of a farm's keys decide the layout, whatever the run says."""
+    right, wrong = lakebuilder.build(), compacted_lake.build()
+    if compacted:
+        right, wrong = wrong, right
+    lake = wrong
+    if share == "a farm":
+        lake = {name: body for name, body in right.items() if "/A-" not in name}
+        lake |= {name: body for name, body in wrong.items() if "/A-" in name}
+    lakebuilder.write_nodes(tmp_path / "nodes")
+    lakebuilder.write_lake(tmp_path / "lake", lake)
+    reader = LakeReader.folder(tmp_path / "lake")
+    verdict = judge(tmp_path / "nodes", reader, None, 1, compacted=compacted)
+    assert (verdict.status, verdict.errors) == ("fail", [])
+    data = {
+        name.partition("/")[0].rpartition("-")[2]
+        for name in lake.keys() - right.keys()
+        if name.endswith(".parquet")
+    }
+    named = {finding.key for finding in verdict.findings}
+    assert data <= {name.partition("/")[0].rpartition("-")[2] for name in named & lake.keys()}
+    assert judge(tmp_path / "nodes", reader, None, 1).status == "pass"
+
+
+def test_the_run_says_the_layout_and_keys_only_without_one(tmp_path: Path) -> None:
+    """Plant: one compacted key changes how parts are cut."""
+    stray = compacted_lake.build()
+    manifest = next(name for name in stray if "-metadata/" in name)
+    lakebuilder.write_lake(tmp_path / "lake", lakebuilder.build() | {manifest: stray[manifest]})
+    lakebuilder.write_lake(tmp_path / "farms", stray)
+    turbines, farms = (LakeReader.folder(tmp_path / name) for name in ("lake", "farms"))
+    assert layout_of(tmp_path) is None
+    assert not is_compacted(tmp_path, turbines)
+    assert is_compacted(tmp_path, farms)
+    for compacted in (True, False):
+        with made(tmp_path / "run", True, "seed: 7\n", 0, compacted=compacted):
+            assert layout_of(tmp_path / "run") is compacted
+        for lake in (turbines, farms):
+            assert is_compacted(tmp_path / "run", lake) is compacted

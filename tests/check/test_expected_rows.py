@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import random
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from pipeline import batch, source
 from pipeline.records import GENERATION_IDS
+from sim.check.expected import rows as expected_rows
 from sim.check.expected.rows import MAX_BATCH_ROWS, Expectation, enrichment, expect, late
 from sim.check.read.nodes import NODE_ROWS
 from tests.support.check_world import ASSET, SECOND, START, Row, expected, good, node
 
 HOUR = 473_688
+SLOT = 60 * SECOND
 YEAR_1, YEAR_10000 = -62_135_596_800 * SECOND, 253_402_300_800 * SECOND
 
 
@@ -103,6 +107,59 @@ def test_a_batch_has_a_hundred_thousand_rows_at_most() -> None:
         (0, 100_004, 200_003),
         (0, 200_004, 200_004),
     ]
+
+
+@pytest.mark.parametrize("most", [3, 4])
+def test_a_full_batch_is_followed_as_the_pipeline_follows_it(
+    monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """Plant: a row without a recording time goes with a batch that is full already."""
+    monkeypatch.setattr(expected_rows, "MAX_BATCH_ROWS", most)
+    monkeypatch.setattr(batch, "MAX_BATCH_ROWS", most)
+    monkeypatch.setattr(batch, "READ_ROWS", most + 1)
+    draw = random.Random(most)
+    for _ in range(60):
+        times = [draw.choice((None, None, START, START, START + SLOT)) for _ in range(20)]
+        _, found = expected_rows._batches(
+            np.zeros(20, np.int64),
+            np.arange(1, 21),
+            np.array([each or 0 for each in times]),
+            np.array([each is None for each in times]),
+            [node()],
+        )
+        assert list(zip(found.first.tolist(), found.last.tolist(), strict=True)) == drained(times)
+
+
+def test_a_full_batch_before_rows_without_a_time() -> None:
+    """As above, with the number of rows that a batch may have, all recorded in one hour."""
+    count = MAX_BATCH_ROWS + 10
+    times = [START if i < MAX_BATCH_ROWS or i > MAX_BATCH_ROWS + 4 else None for i in range(count)]
+    _, found = expected_rows._batches(
+        np.zeros(count, np.int64),
+        np.arange(1, count + 1),
+        np.array([each or 0 for each in times]),
+        np.array([each is None for each in times]),
+        [node()],
+    )
+    ranges = list(zip(found.first.tolist(), found.last.tolist(), strict=True))
+    assert ranges == drained(times) == [(1, 100_000), (100_001, 100_005), (100_006, 100_010)]
+
+
+def drained(recorded: list[int | None]) -> list[tuple[int, int]]:
+    """Return the ids of the batches that the pipeline delivers, read by read."""
+    out: list[tuple[int, int]] = []
+    while True:
+        last = out[-1][1] if out else 0
+        part = recorded[last:][: batch.READ_ROWS]
+        columns = {
+            "id": pa.array(range(last + 1, last + 1 + len(part)), pa.int64()),
+            "recorded_at": pa.array(part, pa.int64()),
+        }
+        nothing = [columns.get(f.name, pa.nulls(len(part), f.type)) for f in source.RAW]
+        found = batch.cut(pa.table(nothing, schema=source.RAW), node().flush_every_s, 1 << 62)
+        out += [each.id_range for each in found]
+        if not found or found[-1].final:
+            return out
 
 
 @pytest.mark.parametrize(

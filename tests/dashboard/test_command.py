@@ -17,6 +17,8 @@ from pipeline.records import BUCKET_PREFIX
 from pipeline.store import S3ObjectStore
 from sim.dashboard import page
 from sim.dashboard.data import Contents
+from sim.errors import DirectoryError
+from sim.output_file import page_of, require_replaceable
 from sim.report.write import write_all
 from tests.support import dashboard_world, lakehouse, runs
 from tests.support.report_samples import passed
@@ -124,6 +126,13 @@ def test_a_link_and_a_pipe_are_written_to_and_not_replaced(world: Path, tmp_path
     reader.join(30)
     assert pipe.is_fifo()
     assert read == [real.read_text(encoding="utf-8")]
+
+
+def test_its_own_page_is_replaced_and_no_other(world: Path) -> None:
+    page = world / "dashboard.html"
+    require_replaceable(page, page_of("dashboard"), "--out FILE", False)
+    with pytest.raises(DirectoryError):
+        require_replaceable(page, page_of("history"), "--out FILE", False)
 
 
 def test_no_such_folder_is_named(tmp_path: Path) -> None:

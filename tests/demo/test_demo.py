@@ -28,6 +28,7 @@ from sim.model.wind.weather import Air, Weather
 from sim.run.delivery import deliver
 from sim.scenario import load
 from sim.store.s3_lake import s3_lake
+from sim.verify.lake_layout import layout_of
 from tests.support import lakesecrets
 from tests.support.browser import Page
 from tests.support.data_sets import FAULTS, SMALL, database, rows
@@ -203,6 +204,7 @@ def test_wear_is_a_label_as_faults_are(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("layout", ["turbine", "farm"])
 def test_the_oracle_judges_it_again(made: dict[str, Path], layout: str) -> None:
+    assert layout_of(made[layout]) is (layout == "farm")
     assert main(["verify", str(made[layout])]) == 0
 
 

@@ -17,6 +17,7 @@ from sim.run.part import part_of
 from sim.run.part_index import PartIndex
 from sim.run.past_runs import FILE, KEPT, PastRun, of_kind, past_runs, remember
 from sim.scenario import Scenario, load
+from sim.scenario.plan import plan
 from tests.support import runs
 from tests.support.paths import ROOT
 
@@ -129,6 +130,21 @@ def test_a_run_that_does_not_fit_is_refused(
 
 def test_the_share_of_the_oracle_is_the_oracle_s() -> None:
     assert needs_module.SHARE_BYTES == shares.SHARE_BYTES
+
+
+def test_a_compacted_farm_is_one_share_of_the_oracle() -> None:
+    """Plant: the share of a lake of single turbines bounds that of a whole farm."""
+    lakes: dict[bool, list[int]] = {True: [], False: []}
+    for days in (10, 20):
+        path = ROOT / "scenarios" / "fleet-day.yaml"
+        scenario = load(path, [f"clock.duration={days}d", "fleet.farms=[A, B]"])
+        part = part_of(scenario.fleet)
+        for compacted, found in lakes.items():
+            found.append(needs(scenario, part, 1, "folder", [], compacted).memory_bytes)
+        nodes = plan(scenario, max(farm.turbines for farm in part.farms)).node_bytes
+        assert lakes[True][-1] > 8 * nodes
+    assert lakes[False][0] == lakes[False][1]
+    assert lakes[True][1] > 1.5 * lakes[True][0]
 
 
 def test_a_plan_says_what_a_machine_holds() -> None:

@@ -12,11 +12,13 @@ import os
 import signal
 import sys
 import time
+from hashlib import sha256
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from sim.store import installation
 from tests.support.paths import ROOT
 
 NEWER = (3, 14, 0)
@@ -176,6 +178,32 @@ def test_an_environment_gets_its_place_when_it_is_whole(
     install.environment(target, python, lock, "it")
     assert len(commands) == 6
     assert [path.name for path in target.parent.iterdir()] == ["venv"]
+
+
+def test_a_wheel_with_another_lock_installs_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plant: any stamp will do."""
+    home, locks = tmp_path / "home", tmp_path / "localstack" / "locks"
+    locks.mkdir(parents=True)
+    (locks / "4.0.0.txt").write_text("one==1\n")
+    python = feigned(home / "venv" / "bin" / "python", "3.12")
+    (home / "venv" / ".installed").write_text(
+        f"{sha256((locks / '4.0.0.txt').read_bytes()).hexdigest()} {python} 3.12.1\n"
+    )
+    installed: list[object] = []
+    monkeypatch.setattr(installation, "HOME", home)
+    monkeypatch.setattr(installation, "PYTHON", python)
+    monkeypatch.setattr(installation, "INSTALLER", locks.parent / "install.py")
+    monkeypatch.setattr(installation, "IS_CHECKOUT", False)
+    monkeypatch.setattr(installation, "install", lambda: installed.append(1))
+    installation.require()
+    assert not installed
+    (locks / "4.0.0.txt").write_text("one==2\n")
+    installation.require()
+    assert installed == [1]
+    monkeypatch.setattr(installation, "IS_CHECKOUT", True)
+    assert installation.is_installed(), "there `make` compares the locks"
 
 
 def test_uv_is_one_version_by_its_hashes() -> None:

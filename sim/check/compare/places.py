@@ -194,7 +194,8 @@ class FarmPlaces:
         of[self.flush[placed], self._expected.batches.owner[placed]] = placed
         item = lake.object[rows]
         in_place = (flush[item] >= 0) & (_hours(lake)[item] == start // HOUR_US)
-        return np.where(in_place, of[flush[item], owner], FOREIGN)
+        nowhere = len(self.flushes)
+        return of[np.where(in_place, flush[item], nowhere), owner]
 
     def holder(self, owner: int) -> str:
         return self._farm

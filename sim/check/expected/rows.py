@@ -207,6 +207,27 @@ def _hours(*times: tuple[Ints, Bools]) -> Ints:
     return placed
 
 
+def _full(cut: Bools, timed: Ints, untimed: Bools) -> Bools:
+    """Mask of the rows at which a batch begins because the one before is full.
+
+    If such a row has no recording time, so has its batch: the next row with one begins another.
+    `cut` gets that one. timed: places of the rows with a recording time.
+    """
+    while True:
+        row = np.arange(len(cut))
+        full: Bools = (row - np.maximum.accumulate(np.where(cut, row, 0))) % MAX_BATCH_ROWS == 0
+        begun = np.flatnonzero(full & untimed & ~cut)
+        series = np.cumsum(cut)
+        after = np.searchsorted(timed, begun)
+        begun, after = begun[after < len(timed)], timed[after[after < len(timed)]]
+        inside = series[begun] == series[after]
+        if not inside.any():
+            return full
+        # A batch that begins elsewhere is full elsewhere: one of each series at a time.
+        first = np.unique(series[begun[inside]], return_index=True)[1]
+        cut[after[inside][first]] = True
+
+
 def _batches(
     owner: Ints, number: Ints, recorded_at: Ints, untimed: Bools, nodes: list[Node]
 ) -> tuple[Ints, Batches]:
@@ -216,7 +237,7 @@ def _batches(
     - where floor(recorded_at / flush_every) changes
     - at the first row of a node file
     - at a file's first row with a recording time; rows before it are a batch of their own
-    - after `MAX_BATCH_ROWS` rows
+    - after `MAX_BATCH_ROWS` rows; there a file begins anew, with rows before a recording time
 
     Any other row without a recording time goes with the row before it.
     """
@@ -230,9 +251,7 @@ def _batches(
     cut[timed[1:][slot[1:] != slot[:-1]]] = True
     first_timed = np.unique(np.cumsum(new_file)[timed], return_index=True)[1]
     cut[timed[first_timed]] = True
-    place = np.arange(len(cut))
-    place -= np.maximum.accumulate(np.where(cut, place, 0))
-    cut |= place % MAX_BATCH_ROWS == 0
+    cut |= _full(cut, timed, untimed)
     starts = np.flatnonzero(cut)
     ends = np.append(starts[1:], len(owner))[: len(starts)]
     hour = _hours((recorded_at[starts], untimed[starts]))
