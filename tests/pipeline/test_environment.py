@@ -229,7 +229,7 @@ def test_no_command_takes_or_shows_a_secret_in_an_endpoint(
         with pytest.raises(SystemExit, match="2"):
             main([*command, "--endpoint-url", url])
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        assert main(list(command)) == 3
+        assert main(list(command)) == 2
         monkeypatch.delenv("AWS_ENDPOINT_URL")
     assert main(["demo", "--to", url]) == 2
     with pytest.raises(SystemExit, match="2"):

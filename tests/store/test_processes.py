@@ -337,5 +337,5 @@ def test_store_up_status_and_down_name_the_processes(
     assert cli.main(["store", "up"]) == 0
     assert "(pid 2, short gateway), six" in capsys.readouterr().out
     assert asked == [2, 1]
-    assert cli.main(["store", "up", "--store-processes", "9"]) == 3
+    assert cli.main(["store", "up", "--store-processes", "9"]) == 2
     assert "--store-processes=9 is no number" in capsys.readouterr().err
