@@ -537,9 +537,9 @@ def test_a_run_from_the_first_possible_fault_equals_a_run_from_the_start(
 ) -> None:
     single, begun = every_call(clean), Counter[int]()
     lines = [
-        *single[::240],
-        *every_interval(world)[::4],
-        *(random_line(world, len(clean.log), 2, i) for i in range(2)),
+        *single[::120],
+        *every_interval(world)[::2],
+        *(random_line(world, len(clean.log), 2, i) for i in range(5)),
     ]
     for line in lines:
         whole = run_once(world, replace(clean, starts=[]), line)
