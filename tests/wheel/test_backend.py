@@ -182,5 +182,7 @@ def test_pip_installs_the_wheel_into_an_empty_environment(tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("PASS  Every one of 900,134 rows")
     assert "installing LocalStack" in done.stderr
-    taken = subprocess.run([empty / "bin" / "python", "-c", "import sim"], check=False)
+    taken = subprocess.run(
+        [empty / "bin" / "python", "-c", "import sim"], cwd=tmp_path, check=False
+    )
     assert taken.returncode == 1
