@@ -32,9 +32,8 @@ def note(run_dir: Path, point: FaultPoint, times: int = 1, shard: str = "") -> N
     with suppress(OSError):
         file = os.open(run_dir / FIRED, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            os.write(
-                file, f"\n{json.dumps([*point, times, shard])}\n".encode()
-            )  # after a line cut short
+            # A full disk may have cut the line before it short.
+            os.write(file, f"\n{json.dumps([*point, times, shard])}\n".encode())
         finally:
             os.close(file)
 

@@ -211,7 +211,8 @@ def _full(cut: Bools, timed: Ints, untimed: Bools) -> Bools:
     """Mask of the rows at which a batch begins because the one before is full.
 
     If such a row has no recording time, so has its batch: the next row with one begins another.
-    `cut` gets that one. timed: places of the rows with a recording time.
+    `cut` gets that one. timed: places of the rows with a recording time. Each turn adds to `cut`,
+    so there are no more turns than rows.
     """
     while True:
         row = np.arange(len(cut))
