@@ -138,6 +138,13 @@ def test_a_trend_that_both_sides_share_cancels() -> None:
     assert compare([both])[0].verdict == "none"
 
 
+def test_the_change_is_the_ratio_of_the_two_values_shown() -> None:
+    base, new = np.ones((1, BLOCKS)), np.ones((1, BLOCKS))
+    new[0, 0] = 100.0  # one span that an arithmetic mean would be full of
+    (one,) = compare([Quantity("p50", "s", False, base, new)])
+    assert one.new / one.base == pytest.approx(one.slowdown)
+
+
 def test_an_uncounted_quantity_cannot_leave_a_verdict_open() -> None:
     wild = np.exp(np.random.default_rng(1).standard_normal((1, BLOCKS)))
     calm = np.ones((1, BLOCKS))
