@@ -26,8 +26,8 @@ class Figure:
     """One figure.
 
     Units: `rows`, `objects`, `requests`, `windows`, `manifests`, `checkpoints`, `faults`, `leaks`,
-    `alarms`, `s`, `bytes`, `rows/s`, `objects/s`, `requests/s`, `users`, `cores`, `USD`, or none (a
-    share).
+    `alarms`, `processes`, `s`, `bytes`, `rows/s`, `objects/s`, `requests/s`, `users`, `cores`,
+    `USD`, or none (a share).
     """
 
     unit: str
@@ -36,7 +36,7 @@ class Figure:
 
     def number(self, value: float) -> int | float:
         """Return a value as results hold it: a count as an integer, anything else rounded."""
-        is_count = self.kind == "counted" and not self.description.startswith("share of ")
+        is_count = self.kind == "counted" and bool(self.unit)  # a share has none
         return int(value) if is_count else round(float(value), 6)
 
 
@@ -155,7 +155,7 @@ LOAD: Final[dict[str, Figure]] = {
         "requests/s", "measured", "requests per second of the load generator with a null store"
     ),
     "load.workers_lost": Figure(
-        "", "counted", "processes of the load generator that died during a phase"
+        "processes", "counted", "processes of the load generator that died during a phase"
     ),
     "cpu.client": Figure(
         "cores", "measured", "mean CPU use of the busiest process of the load generator"
