@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sim.run.part_index import PartIndex
+    from sim.run.part_index import PartIndex, PartRange
 
 
 def positive(text: str) -> int:
@@ -56,12 +56,12 @@ def size(text: str) -> int:
     return int(float(found[1]) * step ** ("KMGT".index(found[2][0]) + 1))
 
 
-def part(text: str) -> PartIndex:
-    """Return the part that I/N, `auto` or `auto/N` names."""
-    from sim.run.part_index import part_index
+def part(text: str) -> PartIndex | PartRange:
+    """Return the part that I/N, `auto` or `auto/N` names, or the parts of I-J/N."""
+    from sim.run.part_index import part_or_range
 
     try:
-        return part_index(text)
+        return part_or_range(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

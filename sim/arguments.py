@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sim.argument_types import count, directories, part, port, positive, share, size, url
+from sim.argument_types import count, directories, port, positive, share, size, url
 from sim.bench.arguments import arguments as bench_arguments
 from sim.campaign.arguments import arguments as campaign_arguments
 from sim.catalog.arguments import arguments as catalog_arguments
@@ -31,6 +31,8 @@ from sim.repeat.arguments import arguments as repeat_arguments
 from sim.repeat.arguments import unrepeatable
 from sim.resume_arguments import refusal as resume_refusal
 from sim.resume_arguments import resume_argument
+from sim.shard_arguments import refusal as shard_refusal
+from sim.shard_arguments import shard_argument
 from sim.shipped import scenario_file
 from sim.suggesting_parser import SuggestingParser
 from sim.watch.arguments import arguments as watch_arguments
@@ -57,7 +59,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
                 "--expect-workers goes with --master; --processes N starts N client processes"
             )
     unfit = resume_refusal(args, parser) or watch_refusal(args)
-    unfit = unfit or refusal(args) or unrepeatable(args)
+    unfit = unfit or refusal(args) or unrepeatable(args) or shard_refusal(args)
     if unfit is not None:
         parser.error(unfit)
     return args
@@ -99,7 +101,7 @@ def program() -> SuggestingParser:
     _gateway_argument(run)
     _processes_argument(run)
     run.add_argument("--save-lake", action="store_true", help="copy the buckets to DIR/lake")
-    _shard_argument(run)
+    shard_argument(run)
     _form_arguments(run)
     serve_argument(run)
     cluster_arguments(run, "run", positive)
@@ -149,7 +151,7 @@ def program() -> SuggestingParser:
     holds = f"S3 with the lake (default: AWS_ENDPOINT_URL, else {running})"
     lake.add_argument("--endpoint-url", type=url, metavar="URL", help=holds)
     _workers_argument(verify)
-    _shard_argument(verify)
+    shard_argument(verify)
     cluster_arguments(verify, "verify", positive)
     verify.add_argument(
         "--out", type=Path, metavar="DIR", help="with --shard: directory for the part's record"
@@ -167,7 +169,7 @@ def program() -> SuggestingParser:
     _gateway_argument(campaign)
     _directory_arguments(campaign)
     _workers_argument(campaign)
-    _shard_argument(campaign)
+    shard_argument(campaign)
     cluster_arguments(campaign, "campaign", positive)
 
     query = command(
@@ -184,7 +186,7 @@ def program() -> SuggestingParser:
     demo = command("demo", "make a labelled data set, in a folder or in S3")
     demo_arguments(demo)
     _workers_argument(demo)
-    _shard_argument(demo)
+    shard_argument(demo)
     cluster_arguments(demo, "demo", positive)
 
     planned = command("plan", "estimate rows, bytes, objects, time and cost; run nothing")
@@ -292,16 +294,6 @@ def _form_arguments(parser: argparse.ArgumentParser, result: str = "result.json"
         ("quiet", "print the verdict in one line, and errors"),
     ):
         forms.add_argument(f"--{form}", action="store_const", const=form, dest="form", help=text)
-
-
-def _shard_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--shard",
-        type=part,
-        metavar="I/N",
-        help="run part I of N alone, for `merge`; `auto` or `auto/N` takes I from Bacalhau, "
-        "Kubernetes, Slurm or AWS Batch",
-    )
 
 
 def _store_arguments(parser: argparse.ArgumentParser) -> None:

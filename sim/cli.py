@@ -30,6 +30,7 @@ from sim.errors import (
     ScenarioError,
     exit_code_and_message,
 )
+from sim.replay import of_one
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 PROGRAM = "windfleet"
 STOPS = (signal.SIGINT, signal.SIGTERM)
 Made = TypeVar("Made", "RunOptions", "LoadOptions")
-_OF_SERIES: Final = ("--repeat", "--out")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,7 +65,7 @@ def _main(arguments: list[str]) -> int:
         args.replay = safe(shlex.join([_program(), *arguments, *overwrite]))
         if getattr(args, "resume", None) is not None:
             return _delegated(_RESUMES[args.command], "resume")(args)
-        return _COMMANDS[args.command](args)
+        return _in_parts(args, _COMMANDS[args.command])
     except KeyboardInterrupt:
         return _fail("windfleet: interrupted", INTERRUPTED)
     except (BrokenPipeError, OutputError):
@@ -74,6 +74,15 @@ def _main(arguments: list[str]) -> int:
         code, text = exit_code_and_message(error)
         # An editor finds file:line:col at the start of a line only.
         return _fail(text if isinstance(error, ScenarioError) else f"{PROGRAM}: {text}", code)
+
+
+def _in_parts(args: argparse.Namespace, command: Callable[[argparse.Namespace], int]) -> int:
+    """Run a command, for each part that `--shard` names. Return the exit code."""
+    if getattr(args, "shard", None) is None:
+        return command(args)
+    from sim.parts_in_turn import in_turn
+
+    return in_turn(args, command)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -151,19 +160,10 @@ def _once_or_often(args: argparse.Namespace, out: Path, one: Callable[[Path, Con
 
 def _in_place(args: argparse.Namespace, options: Made, out: Path) -> Made:
     """Return the options of one run in its directory, which `--repeat` numbers."""
-    replay = options.replay if args.repeat is None else of_one(options.replay, out)
+    replay = options.replay
+    if args.repeat is not None:
+        replay = of_one(replay, {"--out": str(out)}, ("--repeat",))
     return replace(options, out=out, replay=replay)
-
-
-def of_one(replay: str, out: Path) -> str:
-    """Return the command that repeats one run of a series."""
-    words = shlex.split(replay)
-    kept = [
-        word
-        for before, word in zip(["", *words], words, strict=False)
-        if before not in _OF_SERIES and not word.startswith(_OF_SERIES)
-    ]
-    return shlex.join([*kept, "--out", str(out)])
 
 
 def _on_cluster(
@@ -180,7 +180,7 @@ def _on_cluster(
 
 def _out(args: argparse.Namespace, scenario: Scenario) -> Path:
     """Return the directory of a run or a campaign, or of a part of it."""
-    part = "" if args.shard is None else f"-part-{args.shard.index}-of-{args.shard.count}"
+    part = "" if args.shard is None else f"-{args.shard.folder}"
     return args.out or Path("runs") / f"{scenario.name}-{scenario.seed}{part}"
 
 

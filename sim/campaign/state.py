@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
-
-from pydantic import TypeAdapter
 
 from sim.campaign.options import CampaignOptions
+from sim.record_json import fields_of
 from sim.resume_state import CAMPAIGN_STATE, RESUME
 from sim.run.attempts import Origin, read_state
 from sim.run.part_index import part_index
@@ -36,9 +34,6 @@ class _State:
     quick: bool
 
 
-_ADAPTER: Final = TypeAdapter(_State)
-
-
 def write_state(options: CampaignOptions) -> None:
     """Keep the settings of a campaign that begins. Raises OSError."""
     state = _State(
@@ -55,7 +50,7 @@ def write_state(options: CampaignOptions) -> None:
         options.quick,
     )
     (options.out / RESUME).mkdir(exist_ok=True)
-    write_text(options.out / CAMPAIGN_STATE, json.dumps(_ADAPTER.dump_python(state)) + "\n")
+    write_text(options.out / CAMPAIGN_STATE, json.dumps(state, default=fields_of) + "\n")
 
 
 def resumed(out: Path, workers: int | None) -> tuple[Scenario, CampaignOptions]:
@@ -63,7 +58,7 @@ def resumed(out: Path, workers: int | None) -> tuple[Scenario, CampaignOptions]:
 
     workers: None for as many as before. Raises DirectoryError, ResumeError, ScenarioError.
     """
-    state = read_state(out, CAMPAIGN_STATE, _ADAPTER)
+    state = read_state(out, CAMPAIGN_STATE, _State)
     scenario = out / SCENARIO_FILE
     return load(scenario), CampaignOptions(
         out=out,

@@ -28,7 +28,7 @@ from sim.cluster.local import local_cluster
 from sim.cluster.parts import Begun, Parts
 from sim.cluster.place import Place
 from sim.cluster.roll_call import Workers, call_workers
-from sim.cluster.task import PartReply, PartTask, part_folder, workers_of_part
+from sim.cluster.task import PartReply, PartTask, workers_of_part
 from sim.cluster.work import Work
 from sim.cluster.worker_info import worker_info
 from sim.errors import ClusterError, NeedsError
@@ -78,7 +78,7 @@ def run_on_cluster(work: Work, options: ClusterOptions, console: Console) -> int
                 work.unit,
             )
             again = _run_parts(client, dask, tasks, work, records, progress)
-        folders = [records / part_folder(task.part) for task in tasks]
+        folders = [records / task.part.folder for task in tasks]
         return merge(replace(work.merge_options(folders), notes=tuple(again)), console)
 
 
@@ -189,7 +189,7 @@ def _run_parts(
         progress.log(f"part {begun.index} of {count} begins on {begun.worker}")
 
     def ended(reply: PartReply) -> None:
-        folder = records / part_folder(reply.part)
+        folder = records / reply.part.folder
         assert reply.files is not None
         if work.keeps:
             place.write(folder, Place(reply.host, reply.folder))

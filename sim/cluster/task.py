@@ -94,11 +94,6 @@ class PartReply:
     message: str
 
 
-def part_folder(part: PartIndex) -> str:
-    """Return the name of a part's directory."""
-    return f"part-{part.index}-of-{part.count}"
-
-
 def workers_of_part(asked: int | None, cores: int, threads: int) -> int:
     """Return the worker processes of a part. threads: parts at once on its host."""
     return asked or max(1, cores // threads)
@@ -131,7 +126,7 @@ def _run(task: PartTask, worker: Any, key: str) -> PartReply:
     workers = workers_of_part(task.workers, here["cores"], threads)
     try:
         with _folder(task) as folder:
-            out = folder / part_folder(task.part)
+            out = folder / task.part.folder
             complete = out / task.record[-1]
             code, message = _run_command(task, worker, key, out, workers)
             if code == ENVIRONMENT or code < 0 or (code == 0 and not complete.exists()):

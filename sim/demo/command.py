@@ -42,7 +42,7 @@ def requested(args: argparse.Namespace, workers: int) -> tuple[Scenario, Theme, 
     theme = themes.theme(args.theme)
     endpoint_url, problems = _endpoint(args)
     scenario = scenario_of(theme, args, problems)
-    part = f"-part-{args.shard.index}-of-{args.shard.count}" if args.shard else ""
+    part = f"-{args.shard.folder}" if args.shard else ""
     out = Path(args.to) if args.to and endpoint_url is None else FOLDER / f"{theme.name}{part}"
     upload = (
         target.Options(endpoint_url, None, False, args.empty_lake, args.allow_remote)

@@ -12,6 +12,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal
 
@@ -288,7 +289,7 @@ class Result(_Record):
 
         Raises ValueError for a NaN, an infinity, or a value of the wrong type.
         """
-        checked = dataclasses.asdict(_ADAPTER.validate_python(dataclasses.asdict(self)))
+        checked = dataclasses.asdict(_adapter().validate_python(dataclasses.asdict(self)))
         return (
             json.dumps(checked, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
             + "\n"
@@ -297,7 +298,12 @@ class Result(_Record):
 
 BYTES_MAX: Final = 100_000_000
 """Size limit of result.json. A larger file is refused."""
-_ADAPTER: Final = TypeAdapter(Result)
+
+
+@cache
+def _adapter() -> TypeAdapter[Result]:
+    """Return the checker of results. It takes a while to make, and most commands need none."""
+    return TypeAdapter(Result)
 
 
 def read_result(path: Path) -> Result:
@@ -321,7 +327,7 @@ def read_result(path: Path) -> Result:
             f"{file}: schema_version is {version!r}, this windfleet reads {SCHEMA_VERSION}"
         )
     try:
-        return _ADAPTER.validate_python(raw)
+        return _adapter().validate_python(raw)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

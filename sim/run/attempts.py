@@ -32,6 +32,7 @@ from pipeline.retry import Retrying
 from pipeline.store import S3ObjectStore
 from sim.errors import DirectoryError, ResumeError, StoreGone, TargetError
 from sim.measure.environment import program_versions
+from sim.record_json import fields_of
 from sim.resume_state import RESUME, RUN_STATE
 from sim.run import finished, fired_log, operations
 from sim.run.injection_log import PARTS
@@ -114,7 +115,7 @@ class Attempts:
     def write(self, out: Path) -> None:
         """Write the settings. Raises OSError."""
         (out / RESUME).mkdir(exist_ok=True)
-        write_text(out / RUN_STATE, json.dumps(_ADAPTER.dump_python(self)) + "\n")
+        write_text(out / RUN_STATE, json.dumps(self, default=fields_of) + "\n")
 
     def enter(self, out: Path, store: Target) -> None:
         """Note the store of this attempt, and look whether it has the lake of the one before.
@@ -198,12 +199,9 @@ def _require_own_lake(out: Path, store: Target) -> None:
             )
 
 
-_ADAPTER: Final = TypeAdapter(Attempts)
-
-
 def read(out: Path) -> Attempts:
     """Read the attempts of an interrupted run. Raises DirectoryError, ResumeError."""
-    return read_state(out, RUN_STATE, _ADAPTER)
+    return read_state(out, RUN_STATE, Attempts)
 
 
 class _Begun(Protocol):
@@ -215,14 +213,14 @@ class _Begun(Protocol):
 S = TypeVar("S", bound=_Begun)
 
 
-def read_state(out: Path, name: str, adapter: TypeAdapter[S]) -> S:
+def read_state(out: Path, name: str, kind: type[S]) -> S:
     """Read the state of an interrupted run or campaign, of the same origin as it would have now.
 
     Raises DirectoryError, ResumeError.
     """
     require_resumable(out, name)
     try:
-        found = adapter.validate_python(json.loads((out / name).read_bytes()))
+        found = TypeAdapter(kind).validate_python(json.loads((out / name).read_bytes()))
         found.origin.require_same(out)
     except (OSError, ValidationError, json.JSONDecodeError) as error:
         fix = "run it again with --overwrite"

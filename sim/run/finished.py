@@ -8,27 +8,28 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
 from sim.fleet.part import FarmPart
+from sim.record_json import fields_of
 from sim.resume_state import RESUME
 from sim.run import truth
 from sim.run.record import ShardResult
 from sim.whole_file import write_text
 
 SHARDS: Final = f"{RESUME}/shards"
-_ADAPTER: Final = TypeAdapter(ShardResult)
 
 
 def write(run_dir: Path, result: ShardResult) -> None:
     """Keep the result of a shard, without the list of its objects. Raises OSError."""
     folder = run_dir / SHARDS
     folder.mkdir(parents=True, exist_ok=True)
-    plain = _ADAPTER.dump_python(replace(result, written=[]))
-    write_text(folder / f"{result.name}.json", json.dumps(plain) + "\n")
+    text = json.dumps(replace(result, written=[]), default=fields_of)
+    write_text(folder / f"{result.name}.json", text + "\n")
 
 
 def read(run_dir: Path, shards: Sequence[FarmPart]) -> list[ShardResult]:
@@ -72,11 +73,17 @@ def only_done(run_dir: Path, results: Sequence[ShardResult]) -> list[ShardResult
     return [each for each in results if (run_dir / SHARDS / f"{each.name}.json").exists()]
 
 
+@cache
+def _adapter() -> TypeAdapter[ShardResult]:
+    """Return the reader of results. It takes a while to make, and most runs read none."""
+    return TypeAdapter(ShardResult)
+
+
 def _read(run_dir: Path, shard: FarmPart) -> ShardResult | None:
     """Return the result of a shard; None if there is none that can be used."""
     try:
         raw = json.loads((run_dir / SHARDS / f"{shard.name}.json").read_bytes())
-        found = _ADAPTER.validate_python(raw)
+        found = _adapter().validate_python(raw)
     except (FileNotFoundError, ValueError, ValidationError):
         return None
     nodes = run_dir / "nodes" / found.farm

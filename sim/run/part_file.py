@@ -13,6 +13,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
 from sim.chaos.faults import InjectionCounts
+from sim.record_json import fields_of
 from sim.run.part_head import Kind, PartHead, head_of, read_json, readable
 from sim.run.part_index import PartIndex
 from sim.run.record import Record, ShardResult
@@ -66,9 +68,6 @@ class PartFile(PartHead):
     stopped_by: int | None = None
     replay: str = ""
     files: dict[str, str] = field(default_factory=dict)
-
-
-_ADAPTER: Final = TypeAdapter(PartFile)
 
 
 def write(
@@ -127,19 +126,26 @@ def write(
     with (run_dir / OBJECTS_FILE).open("wb") as file:
         pq.write_table(table, file, compression="zstd")
     # The last file: a directory with it is complete.
-    write_text(run_dir / PART_FILE, json.dumps(_plain(part), sort_keys=True) + "\n")
+    text = json.dumps(_plain(part), sort_keys=True, default=fields_of)
+    write_text(run_dir / PART_FILE, text + "\n")
 
 
 def _plain(part: PartFile) -> dict[str, Any]:
     """Return the record as JSON can hold it: without hashes, and without tuples as keys."""
-    plain: dict[str, Any] = _ADAPTER.dump_python(part)
-    plain["files"] = {}
-    for share in plain["judgement"]["oracle"]["shares"]:
-        share["hashes"] = {}
-        share["completeness"]["rows"] = [
-            [*place, fates] for place, fates in share["completeness"]["rows"].items()
-        ]
-    return plain
+    shares = []
+    for share in part.judgement.oracle.shares:
+        rows = [[*place, fates] for place, fates in share.completeness.rows.items()]
+        completeness = fields_of(share.completeness) | {"rows": rows}
+        shares.append(fields_of(share) | {"hashes": {}, "completeness": completeness})
+    oracle = fields_of(part.judgement.oracle) | {"shares": shares}
+    judgement = fields_of(part.judgement) | {"oracle": oracle}
+    return fields_of(part) | {"files": {}, "judgement": judgement}
+
+
+@cache
+def _adapter() -> TypeAdapter[PartFile]:
+    """Return the reader of records. It takes a while to make, and a part reads none."""
+    return TypeAdapter(PartFile)
 
 
 def read(run_dir: Path) -> PartFile:
@@ -150,7 +156,7 @@ def read(run_dir: Path) -> PartFile:
         for share in raw["judgement"]["oracle"]["shares"]:
             rows = share["completeness"]["rows"]
             share["completeness"]["rows"] = {(stage, hour): fates for stage, hour, fates in rows}
-        part = _ADAPTER.validate_python(raw)
+        part = _adapter().validate_python(raw)
         with (run_dir / OBJECTS_FILE).open("rb") as file:
             objects = pq.read_table(file, schema=_OBJECTS)
         shares = part.judgement.oracle.shares

@@ -1,4 +1,6 @@
-"""The one part that this process runs: `3/16`, or the place that a batch system gave it.
+"""The part that this process runs: `3/16`, or the place that a batch system gave it.
+
+Several parts run one after the other as `3-6/16`.
 
 | system             | index, from                     | number of parts            |
 |--------------------|---------------------------------|----------------------------|
@@ -35,11 +37,46 @@ class PartIndex:
     index: int
     count: int
 
+    @property
+    def folder(self) -> str:
+        """Return the name of the part's directory."""
+        return f"part-{self.index}-of-{self.count}"
+
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"
 
 
+@dataclass(frozen=True)
+class PartRange:
+    """Parts `first` to `last` of `count`, counted from 1, one after the other."""
+
+    first: int
+    last: int
+    count: int
+
+    @property
+    def parts(self) -> list[PartIndex]:
+        """Return the parts in order."""
+        return [PartIndex(index, self.count) for index in range(self.first, self.last + 1)]
+
+    def __str__(self) -> str:
+        return f"{self.first}-{self.last}/{self.count}"
+
+
 WHOLE: Final = PartIndex(1, 1)
+
+
+def part_or_range(text: str) -> PartIndex | PartRange:
+    """Return the parts of `3-6/16`, or the part of `part_index`. Raises ValueError."""
+    found = re.fullmatch(r"(\d+)-(\d+)/(\d+)", text)
+    if found is None:
+        return part_index(text)
+    first, last, count = map(int, found.groups())
+    for index in (first, last):
+        _checked(PartIndex(index, count), text)
+    if first > last:
+        raise ValueError(f"{text!r} holds no part; write {last}-{first}/{count}")
+    return PartRange(first, last, count)
 
 
 def part_index(text: str, environment: Mapping[str, str] | None = None) -> PartIndex:
@@ -49,7 +86,7 @@ def part_index(text: str, environment: Mapping[str, str] | None = None) -> PartI
     """
     found = re.fullmatch(r"(\d+)/(\d+)|auto(?:/(\d+))?", text)
     if found is None:
-        raise ValueError(f"{text!r} is no part; write 3/16, auto or auto/16")
+        raise ValueError(f"{text!r} is no part; write 3/16, 3-6/16, auto or auto/16")
     if found[1]:
         return _checked(PartIndex(int(found[1]), int(found[2])), text)
     environ = os.environ if environment is None else environment

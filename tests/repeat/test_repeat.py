@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sim.cli import main, of_one
+from sim.cli import main
 from sim.compare.command import compared
 from sim.errors import (
     ENVIRONMENT,
@@ -23,6 +23,7 @@ from sim.errors import (
     StoreGone,
 )
 from sim.repeat.command import repeat
+from sim.replay import of_one
 from sim.report.result import RESULT_FILE, Result
 from tests.support import runs
 from tests.support.run_folders import sample, with_digest
@@ -122,7 +123,7 @@ def test_an_error_shows_the_runs_before_it(
 def test_a_run_of_a_series_is_replayed_alone(options: str) -> None:
     replay = f"windfleet run small {options} --set 'name=a b' --overwrite"
     want = "windfleet run small --set 'name=a b' --overwrite --out runs/x/2"
-    assert of_one(replay, Path("runs/x/2")) == want
+    assert of_one(replay, {"--out": "runs/x/2"}, ("--repeat",)) == want
 
 
 def test_series_are_not_mixed(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sim.run.part_index import PartIndex, part_index
+from sim.run.part_index import PartIndex, PartRange, part_index, part_or_range
 
 BACALHAU = {"BACALHAU_PARTITION_INDEX": "2", "BACALHAU_PARTITION_COUNT": "16"}
 AWS = {"AWS_BATCH_JOB_ARRAY_INDEX": "0", "AWS_BATCH_JOB_ARRAY_SIZE": "3"}
@@ -45,7 +45,7 @@ def test_the_index_is_counted_from_1(
         ("0/16", {}, ["there is no part 0 of 16", "1/16 to 16/16"]),
         ("17/16", {}, ["part 17 of 16"]),
         ("1/0", {}, ["one part at least"]),
-        ("3", {}, ["3/16, auto or auto/16"]),
+        ("3", {}, ["3/16, 3-6/16, auto or auto/16"]),
         ("3/", {}, ["3/16"]),
         ("-1/4", {}, ["3/16"]),
         ("auto", {}, ["BACALHAU_PARTITION_INDEX", "SLURM_ARRAY_TASK_ID", "--shard 3/16"]),
@@ -67,3 +67,26 @@ def test_another_place_is_refused_by_name(
         part_index(text, environment)
     for name in names:
         assert name in str(refused.value)
+
+
+def test_a_range_is_its_parts_in_order() -> None:
+    found = part_or_range("3-5/16")
+    assert found == PartRange(3, 5, 16)
+    assert isinstance(found, PartRange)
+    assert found.parts == [PartIndex(3, 16), PartIndex(4, 16), PartIndex(5, 16)]
+    assert str(found) == "3-5/16"
+    assert part_or_range("4/16") == PartIndex(4, 16)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("0-3/16", "no part 0 of 16"),
+        ("3-17/16", "no part 17 of 16"),
+        ("5-3/16", "holds no part; write 3-5/16"),
+        ("3-/16", "write 3/16, 3-6/16"),
+    ],
+)
+def test_a_range_that_cannot_be_names_the_fix(text: str, names: str) -> None:
+    with pytest.raises(ValueError, match=names):
+        part_or_range(text)
