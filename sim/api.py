@@ -153,6 +153,7 @@ def verify(
     endpoint_url: str | None = None,
     report: str | Path | None = None,
     workers: int | None = None,
+    allow_remote: bool = False,
 ) -> Result:
     """Judge a run's lake against its node files again, as `windfleet verify`.
 
@@ -164,6 +165,7 @@ def verify(
     from sim.report.write import VERIFY_JSON
 
     options = _options(lake=lake, endpoint_url=endpoint_url, report=report, workers=workers)
+    options += _options(allow_remote=allow_remote)
     _command("verify", str(folder), "--quiet", *options, codes=_VERDICTS)
     return read_result(Path(folder if report is None else report) / VERIFY_JSON)
 

@@ -45,6 +45,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = program()
     if any("\0" in argument for argument in arguments):
         parser.error("an argument contains a NUL character; no file has such a name")
+    if (empty := next((each for each in arguments if _is_empty(each)), None)) is not None:
+        option = empty.rstrip("=")
+        parser.error(f"{option or 'an argument'} is empty; is a variable of the shell not set?")
     args = parser.parse_args(_with_help(parser, arguments))
     for option in ("out", "to"):
         if (place := getattr(args, option, None)) is not None and not _is_utf8(str(place)):
@@ -63,6 +66,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if unfit is not None:
         parser.error(unfit)
     return args
+
+
+def _is_empty(argument: str) -> bool:
+    """Return True for an argument, or the value of an option, without a character."""
+    return not argument or (argument.startswith("--") and argument.find("=") == len(argument) - 1)
 
 
 def _with_help(parser: SuggestingParser, arguments: Sequence[str]) -> Sequence[str]:

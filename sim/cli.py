@@ -237,7 +237,8 @@ def _verify(args: argparse.Namespace) -> int:
     if args.cluster is not None:
         from sim.cluster.verify import verify_work
 
-        work = verify_work(args.run, args.endpoint_url, args.report, args.replay)
+        store = (args.endpoint_url, args.allow_remote)
+        work = verify_work(args.run, store, args.report, args.replay)
         return _on_cluster(args, work, folder, VERIFY_FILES)
     workers = args.workers or one_per_core()
     if not (args.run / "nodes").is_dir():
@@ -246,7 +247,7 @@ def _verify(args: argparse.Namespace) -> int:
         raise PartError("--shard and --out go together: the part's record is written to --out DIR")
     if args.shard is not None and (args.report or args.form != "text"):
         raise PartError("a part of a verdict has its record only, in --out DIR")
-    lake = find_lake(args.run, args.lake, args.endpoint_url)
+    lake = find_lake(args.run, args.lake, args.endpoint_url, args.allow_remote)
     if args.shard is not None:
         from sim.merge.verify import verify_part
 
@@ -307,6 +308,7 @@ def _query(args: argparse.Namespace) -> int:
         overwrite=args.overwrite,
         follow=args.follow,
         engine=args.engine,
+        allow_remote=args.allow_remote,
     )
     return run(options, _console(), _console(sys.stderr))
 
@@ -323,15 +325,8 @@ def _catalog(args: argparse.Namespace) -> int:
 def _dashboard(args: argparse.Namespace) -> int:
     from sim.dashboard.command import DashboardOptions, run
 
-    options = DashboardOptions(
-        args.run,
-        args.lake,
-        args.endpoint_url,
-        args.warehouse,
-        args.now,
-        args.out,
-        args.overwrite,
-    )
+    lake = (args.run, args.lake, args.endpoint_url, args.warehouse)
+    options = DashboardOptions(*lake, args.now, args.out, args.overwrite, args.allow_remote)
     return run(options, _console())
 
 

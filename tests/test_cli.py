@@ -341,6 +341,48 @@ def test_load_goes_to_other_machines_only_on_request(
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        ("verify", "RUN"),
+        ("verify", "RUN", "--shard", "1/2", "--out", "OUT"),
+        ("verify", "RUN", "--cluster", "local:1"),
+        ("query", "SELECT 1"),
+        ("dashboard",),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", ""])
+def test_a_lake_on_another_machine_is_read_only_on_request(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], variable: str
+) -> None:
+    """Not even a listing is asked for: it would carry the credentials of the environment."""
+    run = tiny.parent / "run"
+    (run / "nodes").mkdir(parents=True)
+    for file in (tiny, tiny.with_name("fleet.yaml")):
+        shutil.copy(file, run / file.name)
+    tiny.rename(run / "scenario.yaml")
+    (run / "result.json").write_text("{}")
+    monkeypatch.setattr("sim.store.localstack.status", lambda: None)
+    places = {"RUN": str(run), "OUT": str(tiny.parent / "out")}
+    words = tuple(places.get(word, word) for word in words)
+    asked: list[object] = []
+    monkeypatch.setattr("pipeline.wire.Wire.ask", lambda *given, **named: asked.append(given))
+    if variable:
+        monkeypatch.setenv(variable, "http://192.0.2.1:9000")
+    done = runs.inside(*words, *(() if variable else ("--endpoint-url", "http://192.0.2.1:9000")))
+    assert done.code == 3, done.text
+    assert done.said_once("http://192.0.2.1:9000", "--allow-remote")
+    assert not asked
+
+
+@pytest.mark.parametrize("words", [("--out", ""), ("--out=",), ("--set", ""), ("",)])
+def test_an_empty_argument_is_refused(words: tuple[str, ...]) -> None:
+    done = runs.inside("run", "small", *words)
+    assert done.code == 2
+    assert "is a variable of the shell not set?" in done.err
+
+
+@pytest.mark.parametrize(
     ("option", "variable", "value", "text"),
     [
         ("--endpoint-url", "AWS_ENDPOINT_URL", "nonsense", ": 'nonsense' is not a URL; write for"),

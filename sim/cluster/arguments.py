@@ -28,8 +28,6 @@ _UNFIT: Final[dict[str, dict[str, str]]] = {
 """Command -> option that does not fit, by its name in the arguments -> the reason."""
 _ONLY: Final = ("parts", "worker_dir")
 _OPTIONS: Final = {"line": "--replay"}
-_KEEPS: Final = ("run", "demo")
-"""Commands whose parts leave files on the workers."""
 
 
 def arguments(
@@ -61,7 +59,9 @@ def arguments(
         parser.add_argument(
             "--allow-remote",
             action="store_true",
-            help="with --cluster: allow a scheduler that is not on this machine",
+            help="allow an S3, or a scheduler, that is not on this machine"
+            if command == "verify"
+            else "with --cluster: allow a scheduler that is not on this machine",
         )
 
 
@@ -71,7 +71,7 @@ def refusal(args: argparse.Namespace) -> str | None:
     if unfit is None:
         return None
     if args.cluster is None:
-        only = _ONLY if args.command in _KEEPS else (*_ONLY, "allow_remote")
+        only = (*_ONLY, "allow_remote") if args.command == "campaign" else _ONLY
         alone = [name for name in only if getattr(args, name, None)]
         return f"{_option(alone[0])} goes with --cluster" if alone else None
     found = [f"{_option(name)} ({why})" for name, why in unfit.items() if getattr(args, name)]

@@ -55,16 +55,17 @@ class VerifyWork(Work):
         self,
         scenario: Scenario,
         run_dir: Path,
-        endpoint_url: str | None,
+        store: tuple[str | None, bool],
         report: Path | None,
         replay: str,
     ) -> None:
-        """endpoint_url, report, replay: from the command line. Raises PartError, TargetError."""
+        """store: see `verify_work`. Raises PartError, TargetError."""
         super().__init__(scenario)
         self._report, self._replay = report, replay
         self._run_dir = run_dir.absolute()
         self._parts = None if (run_dir / "nodes").is_dir() else _parts(self._run_dir)
-        self._lake = _lake(self._run_dir, endpoint_url)
+        self._remote = ("--allow-remote",) if store[1] else ()
+        self._lake = _lake(self._run_dir, *store)
         self.endpoint_url = self._lake
 
     @property
@@ -93,7 +94,7 @@ class VerifyWork(Work):
         return len(self._parts)
 
     def command(self, part: PartIndex) -> tuple[str, ...]:
-        lake = () if self._lake is None else ("--endpoint-url", self._lake)
+        lake = () if self._lake is None else ("--endpoint-url", self._lake, *self._remote)
         folder = str(self._files(part.index).folder)
         return ("verify", folder, "--shard", str(part), "--out", OUT, *lake)
 
@@ -148,12 +149,15 @@ class VerifyWork(Work):
 
 
 def verify_work(
-    run_dir: Path, endpoint_url: str | None, report: Path | None, replay: str
+    run_dir: Path, store: tuple[str | None, bool], report: Path | None, replay: str
 ) -> VerifyWork:
-    """Return the verdict on a run in parts. Raises DirectoryError, ScenarioError, and as above."""
+    """Return the verdict on a run in parts. Raises DirectoryError, ScenarioError, and as above.
+
+    store: endpoint URL, if the user named one, and whether it may be on another machine.
+    """
     if not run_dir.is_dir():
         raise DirectoryError(f"{run_dir}: is no directory; name that of a run")
-    return VerifyWork(load(run_dir / SCENARIO_FILE), run_dir, endpoint_url, report, replay)
+    return VerifyWork(load(run_dir / SCENARIO_FILE), run_dir, store, report, replay)
 
 
 def _parts(run_dir: Path) -> dict[int, _Files]:
@@ -181,13 +185,12 @@ def _source(here: Path, there: Path) -> Source:
     return Source(str(there), sha256)
 
 
-def _lake(run_dir: Path, endpoint_url: str | None) -> str | None:
+def _lake(run_dir: Path, endpoint_url: str | None, allow_remote: bool) -> str | None:
     """Return the endpoint of the lake; None: a copy that the run saved. Raises TargetError."""
-    if endpoint_url is not None:
-        return endpoint_url
-    if (run_dir / "lake").is_dir():
+    if endpoint_url is None and (run_dir / "lake").is_dir():
         return None
-    if (named := target.endpoint_of_environment()) is not None:
+    named = target.endpoint_of(target.Options(endpoint_url, allow_remote=allow_remote))
+    if named is not None:
         return named
     if (server := localstack.status()) is not None:
         return server.endpoint_url

@@ -36,6 +36,7 @@ class DashboardOptions:
     now: datetime | None = None
     out: Path | None = None
     overwrite: bool = False
+    allow_remote: bool = False
 
 
 def run(options: DashboardOptions, console: Console) -> int:
@@ -46,10 +47,19 @@ def run(options: DashboardOptions, console: Console) -> int:
 
 
 def make(options: DashboardOptions) -> Path:
-    """Make the page. Return its path. Raises QueryError, DashboardError, check.LakeError."""
+    """Make the page. Return its path.
+
+    Raises QueryError, DashboardError, TargetError, check.LakeError.
+    """
     warehouse = warehouse_of(
         QueryOptions(
-            "", options.run, options.lake, options.endpoint_url, options.warehouse, options.now
+            "",
+            options.run,
+            options.lake,
+            options.endpoint_url,
+            options.warehouse,
+            options.now,
+            allow_remote=options.allow_remote,
         )
     )
     out = options.out or _folder(options, warehouse) / DASHBOARD_FILE

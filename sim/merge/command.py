@@ -23,6 +23,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from rich.console import Console
 
@@ -31,7 +32,7 @@ from sim import run_directory
 from sim.console import SafeConsole
 from sim.errors import PASS, PartError
 from sim.measure import operations
-from sim.measure.operations import OPERATIONS_FILE, SCHEMA, TIMED
+from sim.measure.operations import OPERATIONS_FILE, SCHEMA, TIMED, timed
 from sim.merge.fit import require_whole
 from sim.report.campaign import JSON_FILE as CAMPAIGN_FILE
 from sim.report.forms import print_line
@@ -216,7 +217,8 @@ def merged(scenario: Scenario, parts: Mapping[Path, PartFile]) -> Record:
         verdict=verdict([part.judgement for part in each]),
         errors=[error for part in each for error in part.errors],
         notes=[
-            f"part {part.index} of {part.count}: {note}" for part in each for note in part.notes
+            *(f"part {part.index} of {part.count}: {note}" for part in each for note in part.notes),
+            *_apart(made),
         ],
         planned=planned_faults(scenario, plan(scenario)),
         stopped_by=next((part.stopped_by for part in each if part.stopped_by is not None), None),
@@ -224,6 +226,19 @@ def merged(scenario: Scenario, parts: Mapping[Path, PartFile]) -> Record:
     for part in each:
         record.injections.merge(part_file.injections(part))
     return record
+
+
+def _apart(made: Sequence[pa.Table]) -> list[str]:
+    """Return a sentence on the throughput, unless all parts ran at the same time.
+
+    made: operations of each part.
+    """
+    tables = [table for each in made if len(table := timed(each))]
+    spans = [(pc.min(each["start"]).value, pc.max(each["end"]).value) for each in tables]
+    if not spans or max(begin for begin, _ in spans) < min(end for _, end in spans):
+        return []
+    whole = "the parts did not all run at the same time; throughput counts the whole time"
+    return [f"{whole}, from the first to the last operation"]
 
 
 def _operations(run_dir: Path) -> pa.Table:

@@ -28,6 +28,9 @@ def of_lake(parser: argparse.ArgumentParser, url: Callable[[str], str]) -> None:
         help="S3 that holds the lake (default: AWS_ENDPOINT_URL, else the LocalStack that is up)",
     )
     parser.add_argument(
+        "--allow-remote", action="store_true", help="allow an S3 that is not on this machine"
+    )
+    parser.add_argument(
         "--warehouse",
         type=path,
         metavar="DIR",
@@ -51,7 +54,7 @@ def arguments(parser: argparse.ArgumentParser, url: Callable[[str], str]) -> Non
         type=instant,
         metavar="TIME",
         help="clock of current_date() and current_timestamp(), such as 2024-01-15T06:00:00Z; "
-        "a time without a zone is UTC",
+        "a time without a zone is UTC (default: this machine's clock)",
     )
     parser.add_argument(
         "--set",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,11 @@ from sim.store.s3_lake import s3_lake
 
 FOLLOW_S: Final = 2.0
 MOST_SQL_BYTES: Final = 1024**2
+_CLOCK: Final = re.compile(r"\b(current_date|current_timestamp|now|curdate)\b", re.IGNORECASE)
+_NO_ROW: Final = (
+    "no row: the SQL asks for the date, which is today's; for data of another time set the clock, "
+    "such as --now 2024-01-15T06:00:00Z"
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,7 @@ class QueryOptions:
     overwrite: bool = False
     follow: bool = False
     engine: str = ledger.EMBEDDED
+    allow_remote: bool = False
 
 
 def run(options: QueryOptions, console: Console, notes: Console) -> int:
@@ -73,6 +80,8 @@ def run(options: QueryOptions, console: Console, notes: Console) -> int:
             answered = True
             for rows in Engine(warehouse, options.now, variables).run(text):
                 _write(rows, options, console)
+                if not rows.num_rows and options.now is None and _CLOCK.search(text):
+                    notes.print(_NO_ROW, highlight=False, soft_wrap=True)
         if not options.follow:
             return PASS
         time.sleep(FOLLOW_S)
@@ -204,7 +213,10 @@ def _nearest(name: str) -> str:
 
 
 def warehouse_of(options: QueryOptions) -> Warehouse:
-    """Return the lake that was named, or found, and the folder of its tables. Raises QueryError."""
+    """Return the lake that was named, or found, and the folder of its tables.
+
+    Raises QueryError, and TargetError for a store on another machine.
+    """
     folder = options.lake
     if options.run is not None and folder is None and options.endpoint_url is None:
         if not options.run.is_dir():
@@ -213,8 +225,8 @@ def warehouse_of(options: QueryOptions) -> Warehouse:
         folder = inside if inside.is_dir() else options.run
     if folder is not None:
         return _of_folder(folder, options)
-    endpoint_url = options.endpoint_url or target.endpoint_of_environment()
-    if endpoint_url is not None:
+    store = target.Options(options.endpoint_url, allow_remote=options.allow_remote)
+    if (endpoint_url := target.endpoint_of(store)) is not None:
         lake = s3_lake(endpoint_url)
     elif (server := localstack.status()) is not None:
         lake = s3_lake(settings(server.endpoint_url, own=True))

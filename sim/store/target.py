@@ -170,7 +170,7 @@ def endpoint_of(options: Options) -> str | None:
         return None
     try:
         if not settings.parsed(named).loopback and not options.allow_remote:
-            only = "windfleet sends load there only with --allow-remote"
+            only = "windfleet goes there only with --allow-remote"
             raise TargetError(f"{named} is not on this machine; {only}")
         settings.settings(named)
     except SettingsError as error:

@@ -24,6 +24,7 @@ from sim.output_file import require_replaceable
 from sim.report.progress import RunProgress
 from sim.report.verify_terminal import print_verified
 from sim.report.write import VERIFY_MARKS, write_verify
+from sim.resume_state import way_on
 from sim.run_directory import SCENARIO_FILE, is_run
 from sim.scenario import Scenario
 from sim.scenario import load as load_scenario
@@ -55,7 +56,9 @@ class VerifyOptions:
         return self.report or self.run
 
 
-def find_lake(run_dir: Path, folder: Path | None, endpoint_url: str | None) -> LakeReader:
+def find_lake(
+    run_dir: Path, folder: Path | None, endpoint_url: str | None, allow_remote: bool = False
+) -> LakeReader:
     """Return the run's lake, the first of these that exists.
 
     1. `folder` or `endpoint_url`, from the command line
@@ -63,17 +66,16 @@ def find_lake(run_dir: Path, folder: Path | None, endpoint_url: str | None) -> L
     3. the S3 of the environment
     4. the detached LocalStack
 
-    Raises TargetError, also if there is none.
+    allow_remote: the S3 may be on another machine. Raises TargetError, also if there is none.
     """
     if folder is not None:
         if not folder.is_dir():
             raise TargetError(f"{folder}: no such folder")
         return LakeReader.folder(folder)
-    if endpoint_url is not None:
-        return s3_lake(endpoint_url)
-    if (run_dir / "lake").is_dir():
+    if endpoint_url is None and (run_dir / "lake").is_dir():
         return LakeReader.folder(run_dir / "lake")
-    if (named := target.endpoint_of_environment()) is not None:
+    named = target.endpoint_of(target.Options(endpoint_url, allow_remote=allow_remote))
+    if named is not None:
         return s3_lake(named)
     if (server := localstack.status()) is not None:
         return s3_lake(settings(server.endpoint_url, own=True))
@@ -97,6 +99,8 @@ def verify(options: VerifyOptions, console: Console) -> int:
             log = _into(notes, progress)
             if problem:
                 log(problem)
+            if (way := way_on(options.run)) is not None:
+                log(f"the run ended early: what it had not delivered is lost; go on with: {way}")
             judgement = judge(
                 options.run,
                 options.lake,

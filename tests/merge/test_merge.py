@@ -19,7 +19,7 @@ from pipeline import lake
 from sim.check import LakeReader
 from sim.errors import LAKE_WRONG, PASS, DirectoryError, PartError
 from sim.measure.operations import marked
-from sim.merge.command import MergeOptions, merge
+from sim.merge.command import MergeOptions, _apart, merge
 from sim.run import part_file
 from sim.run.command import RunOptions, run
 from sim.run.part import part_of
@@ -35,6 +35,7 @@ from tests.support.part_records import edited
 PARTS = 3
 """9 turbines of 3 farms with 3, 4 and 2: the cuts are at turbine 3 of farm A, and within B."""
 CONSOLE = Console(quiet=True)
+APART = "the parts did not all run at the same time; throughput counts the whole time"
 
 
 def run_part(folder: Path, place: PartIndex | None, name: str, workers: int = 1) -> Path:
@@ -85,7 +86,9 @@ def counted(result: dict[str, Any]) -> dict[str, Any]:
         *("scenario", "seed", "verdict", "exit_code", "lake", "completeness", "findings", "truth"),
         *("expectations", "faults", "outlook", "errors", "notes", "versions"),
     )
-    return {"figures": figures, **{name: result[name] for name in same}}
+    kept = {name: result[name] for name in same}
+    kept["notes"] = [note for note in result["notes"] if not note.startswith(APART)]
+    return {"figures": figures, **kept}
 
 
 def test_the_merged_result_is_that_of_one_process(made: Path) -> None:
@@ -94,6 +97,13 @@ def test_the_merged_result_is_that_of_one_process(made: Path) -> None:
     assert len(want["figures"]) > 30
     assert counted(merged(made, directories(made))) == want
     assert counted(merged(made, directories(made)[::-1])) == want, "in any order"
+
+
+def test_parts_that_ran_apart_are_named_where_throughput_would_mislead(made: Path) -> None:
+    assert [note for note in merged(made, directories(made))["notes"] if note.startswith(APART)]
+    tables = [pq.read_table(each / "operations.parquet") for each in directories(made)]
+    assert len(_apart(tables)) == 1
+    assert _apart(tables[:1]) == _apart([tables[0], tables[0]]) == _apart([]) == []
 
 
 def test_latencies_come_from_all_operations(made: Path) -> None:
@@ -143,7 +153,7 @@ def test_times_of_a_resumed_part_are_those_of_its_last_attempt(made: Path, tmp_p
         want["figures"]["store.requests"]["value"] + own.num_rows
     )
     assert found["throughput"] == want["throughput"]
-    assert found["notes"] == [f"part 2 of 3: {note}"]
+    assert counted(found)["notes"] == [f"part 2 of 3: {note}"]
 
 
 def test_a_part_says_that_it_is_one_and_judges_no_expectation(made: Path) -> None:
@@ -404,7 +414,7 @@ def test_parts_in_one_lake_judge_their_own_objects(shared: Path) -> None:
     assert not {"latency.put.p99", "throughput.rows_per_s"} & again["figures"].keys()
     (note,) = again["notes"]
     assert "what an earlier attempt delivered from 3 nodes; its record is lost" in note
-    assert found["notes"] == [f"part 3 of 3: {note}"]
+    assert counted(found)["notes"] == [f"part 3 of 3: {note}"]
 
 
 def test_a_foreign_object_of_one_lake_counts_once(shared: Path, localstack: str) -> None:

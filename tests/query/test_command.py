@@ -162,3 +162,21 @@ def test_the_rows_never_replace_a_file_of_the_lake_or_of_the_tables(
     (tmp_path / "warehouse").rmdir()
     beside = QueryOptions("SELECT 1", run=tmp_path, out=tmp_path / "rows.csv")
     assert run(beside, Console(), Console()) == 0
+
+
+@pytest.mark.parametrize(
+    ("sql", "now", "hint"),
+    [
+        ("SELECT 1 AS a WHERE current_date() < '2000-01-01'", (), True),
+        ("SELECT 1 AS a WHERE current_date() < '2000-01-01'", ("--now", "2024-01-15"), False),
+        ("SELECT 1 AS a WHERE current_date() > '2000-01-01'", (), False),
+        ("SELECT 1 AS a WHERE 1 = 2", (), False),
+    ],
+)
+def test_no_row_at_todays_date_names_the_option_for_the_clock(
+    tmp_path: Path, sql: str, now: tuple[str, ...], hint: bool
+) -> None:
+    lakehouse.add(tmp_path / "lake", "A-001", 1, 5)
+    done = runs.inside("query", sql, tmp_path, *now)
+    assert done.code == 0, done.text
+    assert ("--now 2024-01-15T06:00:00Z" in done.err) is hint
