@@ -29,7 +29,7 @@ def test_local_workers_are_named_by_their_number() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "local", "local:0", "local:-1", "local:99999", "tcp://h", "tls://h:1", "h:1"),
+        *("local", "local:0", "local:-1", "local:99999", "tcp://h", "tls://h:1", "h:1"),
         *("tcp://:1", "tcp://u:p@h:1", "tcp://h:1/x", "http://h:1", "inproc://1:2"),
         "tcp://h:99999",
     ],
@@ -72,7 +72,6 @@ def test_options_that_do_not_fit(options: tuple[str, ...], words: str) -> None:
         ("verify x --cluster local:2 --shard 1/2", "--cluster does not go with --shard"),
         ("verify x --cluster local:2 --out y", "--cluster does not go with --out"),
         ("verify x --cluster local:2 --lake y", "--cluster does not go with --lake"),
-        ("verify x --allow-remote", "--allow-remote goes with --cluster"),
     ],
 )
 def test_options_of_other_commands_that_do_not_fit(command: str, words: str) -> None:

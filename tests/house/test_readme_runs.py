@@ -133,6 +133,11 @@ COMMANDS = {
         f"windfleet run scenarios/small.yaml --shard {n}/3 --out runs/part-{n}": Way("parsed")
         for n in (1, 2, 3)
     },  # run in tests/merge
+    "windfleet run scenarios/small.yaml --shard 1-2/3 --out runs/small-parts": Way("parsed"),
+    "windfleet run scenarios/small.yaml --shard 3/3 --out runs/small-parts/part-3-of-3": Way(
+        "parsed"
+    ),
+    "windfleet merge runs/small-parts/part-* --out runs/small --overwrite": Way("parsed"),
     "windfleet merge runs/part-1 runs/part-2 runs/part-3 --out runs/small": Way("parsed"),
     "windfleet merge runs/fleet-day-7-part-*-of-16": Way("parsed"),
     "windfleet store empty": Way("parsed"),
