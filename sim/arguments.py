@@ -211,7 +211,7 @@ def program() -> SuggestingParser:
     planned.add_argument(
         "--endpoint-url", type=url, metavar="URL", help="S3 to use (default: as for `run`)"
     )
-    _workers_argument(planned)
+    _workers_argument(planned, "cores divided by parts")
     planned.add_argument("--json", action="store_true", help="print JSON")
     checked = command("check", "validate a scenario")
     _scenario_arguments(checked)
@@ -349,13 +349,13 @@ def one_per_core() -> int:
     return os.cpu_count() or 1
 
 
-def _workers_argument(parser: argparse.ArgumentParser) -> None:
-    """Add `--workers`: None if it is not given."""
+def _workers_argument(parser: argparse.ArgumentParser, default: str = "one per core") -> None:
+    """Add `--workers`: None if it is not given. default: in words."""
     parser.add_argument(
         "--workers",
         type=positive,
         metavar="N",
-        help="worker processes (default: one per core)",
+        help=f"worker processes (default: {default})",
     )
 
 

@@ -535,6 +535,13 @@ def test_report_rebuilds_the_same_bytes(localstack: str, tmp_path: Path) -> None
     assert done.said_once("result.json", "verdict"), done.err
 
 
+@pytest.mark.parametrize("action", ["status", "up", "down", "logs", "install"])
+def test_a_named_store_goes_with_empty_only(action: str) -> None:
+    done = runs.inside("store", action, "--endpoint-url", "http://127.0.0.1:9")
+    assert done.code == 2
+    assert done.said_once(f"store {action}", "leave out --endpoint-url")
+
+
 def test_store_up_status_down(tiny: Path) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

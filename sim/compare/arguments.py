@@ -19,8 +19,8 @@ def arguments(
     parser.add_argument("base", metavar="BASE", type=directories, help=several)
     parser.add_argument("new", metavar="NEW", type=directories, help=several)
     worse = (
-        "smallest slowdown that is a regression (default: 10%%); given here, runs whose speed "
-        "cannot be compared are exit 6"
+        "most additional time that is no regression (default: 10%%); a rate is judged as time: "
+        "half the rate is 100%% more; given here, runs whose speed cannot be compared are exit 6"
     )
     parser.add_argument("--limit", type=share, metavar="PERCENT", help=worse)
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page, too")

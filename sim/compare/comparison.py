@@ -46,11 +46,15 @@ _MEANS: Final = (
 )
 
 
+RATIO: Final = "of times, new to base (of a rate: base to new)"
+
+
 @dataclass(frozen=True)
 class Row:
     """One figure of both sides.
 
-    base, new: value, or mean of the runs. ratio: above 1 is worse, with the ends of its interval.
+    base, new: value, or mean of the runs. ratio: of times, so that a rate has base to new; above 1
+    is worse. low, high: the ends of its interval.
     interval: the kind of interval; empty without one. counts: an unclear row makes the verdict
     unknown. in_family: the interval is corrected for the number of those that are.
     """
@@ -71,9 +75,7 @@ class Row:
 
     @property
     def change(self) -> str:
-        """The change in words: `62 % slower`, `+3`, `unchanged`."""
-        if self.ratio is not None:
-            return _percent(self.ratio, "slower", "faster")
+        """The change of the value shown, in words: `42 % less`, `+3`, `unchanged`."""
         if isinstance(self.base, str) or isinstance(self.new, str):
             return "" if self.base == self.new else "another"
         if self.base is None or self.new is None:
@@ -83,7 +85,19 @@ class Row:
         if self.kind == "counted":
             sign = "+" if self.new > self.base else "−"
             return f"{sign}{numbers.decimal(abs(self.new - self.base))}"
-        return _percent(self.new / self.base, "more", "less") if self.base else "from 0"
+        if self.unit.endswith("/s") and not self.new:
+            return "no rate any more"
+        return _percent(self.new / self.base) if self.base else "from 0"
+
+    @property
+    def in_time(self) -> str:
+        """The change as the limit judges it, for a rate; empty for values that it judges as shown.
+
+        A rate that falls by 50 % takes 100 % more time.
+        """
+        if self.ratio is None or not self.unit.endswith("/s") or not math.isfinite(self.ratio):
+            return ""
+        return f"{_percent(self.ratio)} time"
 
     @property
     def range(self) -> str:
@@ -149,7 +163,7 @@ class Compared:
         exact = [row for row in self.of("same") if row.kind != "measured"]
         if self.verdict == "none":
             if any(row.kind == "measured" for row in self.of("none")):
-                found.append(f"Nothing is more than {_share(self.limit)} slower.")
+                found.append(f"Nothing takes more than {_share(self.limit)} more time.")
             if exact:
                 found.append(f"{len(exact):,} counts and modelled figures are the same.")
         if not any(row.interval for row in self.rows):
@@ -165,7 +179,7 @@ class Compared:
         family = sum(row.in_family for row in self.rows)
         if not family:
             return ""
-        text = "95 % interval of the ratio of new to base; above 1 is worse"
+        text = f"95 % interval of the ratio {RATIO}; above 1 is worse"
         if family == 1:
             return f"{text}. {_MEANS}"
         each = 100 * (1 - SIGNIFICANCE / family)
@@ -217,11 +231,14 @@ def _different(rows: Sequence[Row]) -> str:
 
 def _slower(rows: Sequence[Row], limit: float) -> str:
     named = "; ".join(
-        f"{row.name} is {row.change}" + (f" ({row.interval} {row.range})" if row.interval else "")
+        f"{row.name} is {row.change}"
+        + (f", which is {row.in_time}" if row.in_time else "")
+        + (f" ({row.interval} {row.range})" if row.interval else "")
         for row in rows[:_NAMED]
     )
     more = f"; {len(rows) - _NAMED} more figures are" if len(rows) > _NAMED else ""
-    return f"{named}{more}. {_share(limit)} is allowed."
+    allowed = f"{_share(limit)} more time" if any(row.in_time for row in rows) else _share(limit)
+    return f"{named}{more}. {allowed} is allowed."
 
 
 def _unclear(rows: Sequence[Row], limit: float) -> str:
@@ -233,14 +250,12 @@ def _unclear(rows: Sequence[Row], limit: float) -> str:
     )
 
 
-def _percent(ratio: float, above: str, below: str) -> str:
-    if not math.isfinite(ratio):
-        return "no rate any more"
+def _percent(ratio: float) -> str:
     percent = 100 * abs(ratio - 1)
     if percent < 0.05:
         return "unchanged"
     amount = f"{percent:.1f}" if percent < 10 else f"{percent:,.0f}"
-    return f"{amount.removesuffix('.0')} % {above if ratio > 1 else below}"
+    return f"{amount.removesuffix('.0')} % {'more' if ratio > 1 else 'less'}"
 
 
 def _share(limit: float) -> str:

@@ -39,7 +39,7 @@ def print_compared(console: Console, compared: Compared) -> None:
     for sentence in sentences[1:]:
         console.print(Text(sentence))
     sides = f"base {set_name(compared.base)}; new {set_name(compared.new)}"
-    limit = f"limit: {100 * compared.limit:g} % slower"
+    limit = f"limit: {100 * compared.limit:g} % more time"
     console.print(Text(f"{compared.scenario}: {sides}; {limit}", "dim"))
     judged = [row for row in compared.rows if row.interval]
     if judged:

@@ -7,7 +7,6 @@ They are left out, each with the reason.
 from __future__ import annotations
 
 import difflib
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
+from sim import finite_json
 from sim.errors import InvalidInput
 from sim.listing.runs import PastRun, runs
 from sim.measure.figures import FIGURES
@@ -170,7 +170,7 @@ def _unfit(run: PastRun, scenario: str, kind: str) -> str:
 
 def _figures(folder: Path) -> dict[str, Any]:
     """Return the figures of a result that `sim.listing` could read."""
-    found = json.loads((folder / RESULT_FILE).read_bytes())["figures"]
+    found = finite_json.loads((folder / RESULT_FILE).read_bytes())["figures"]
     return found if isinstance(found, dict) else {}
 
 

@@ -1,18 +1,18 @@
 """The run directories of a folder, each with its verdict.
 
-A run whose result.json cannot be read is listed with the reason. Read as plain JSON: a list needs
-no check of every field (`sim.report.result.read_result`).
+A run whose result.json cannot be read is listed with the reason. Only the fields that a list shows
+are checked: it need not wait for a check of all (`sim.report.result.read_result`).
 """
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from pipeline.terminal import cause
+from sim import finite_json
 from sim.errors import INVALID, DirectoryError
 from sim.resume_state import CAMPAIGN_STATE, RUN_STATE, way_on
 
@@ -20,6 +20,16 @@ _RESULT: Final = "result.json"
 _CAMPAIGN: Final = "campaign.json"
 _SCENARIO: Final = "scenario.yaml"
 _VERIFY: Final = "verify.json"
+SCHEMA_VERSION: Final = 1
+"""As `sim.report.result` and `sim.report.campaign`, which a list does not import."""
+_SHOWN: Final = 40
+VERDICTS: Final = ("pass", "fail", "unknown")
+_TYPES: Final[dict[str, tuple[type, ...]]] = {
+    "an object": (dict,),
+    "a text": (str,),
+    "a number": (int, float),
+    "a whole number": (int,),
+}
 
 
 @dataclass(frozen=True)
@@ -80,11 +90,11 @@ def _run(folder: Path) -> PastRun | None:
         kind = "campaign" if (folder / CAMPAIGN_STATE).is_file() else "run"
         return _resumable(PastRun(str(folder), kind, None, note=note))
     try:
-        data = json.loads(file.read_bytes())
+        data = _checked(finite_json.loads(file.read_bytes()))
         return _resumable(
             _campaign(folder, data) if file.name == _CAMPAIGN else _result(folder, data)
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return PastRun(str(folder), "run", None, note=f"{file.name} cannot be read: {cause(error)}")
 
 
@@ -97,33 +107,61 @@ def _resumable(run: PastRun) -> PastRun:
     return replace(run, resumable=True, note=f"{run.note}; {text}" if run.note else text)
 
 
+def _checked(data: object) -> dict[str, Any]:
+    """Return the document of a result. Raises ValueError for another version or verdict."""
+    if not isinstance(data, dict):
+        raise ValueError("it is no JSON object")
+    if (version := data.get("schema_version")) != SCHEMA_VERSION:
+        raise ValueError(
+            f"schema_version is {_shown(version)}, this windfleet reads {SCHEMA_VERSION}"
+        )
+    if (verdict := data.get("verdict")) not in VERDICTS:
+        raise ValueError(f"verdict is {_shown(verdict)}, not one of {', '.join(VERDICTS)}")
+    return data
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:_SHOWN]
+
+
+def _field(data: dict[str, Any], name: str, kind: str, optional: bool = False) -> Any:
+    """Return a field, of a kind of `_TYPES`. optional: it may be null or absent."""
+    value = data.get(name)
+    if value is None and optional:
+        return None
+    if not isinstance(value, _TYPES[kind]) or isinstance(value, bool):
+        raise ValueError(f"{name} is {'not there' if name not in data else f'not {kind}'}")
+    return value
+
+
 def _result(folder: Path, data: dict[str, Any]) -> PastRun:
-    lake, run, figures = data["lake"] or {}, data["run"], data["figures"]
-    kind = "load test" if data.get("load") else str(run.get("part") or "run")
+    lake = _field(data, "lake", "an object", optional=True) or {}
+    run, figures = (_field(data, name, "an object") for name in ("run", "figures"))
+    rows = _field(figures, "rows.generated", "an object", optional=True) or {}
+    part = _field(run, "part", "a text", optional=True)
     return PastRun(
         folder=str(folder),
-        kind=kind,
-        verdict=str(data["verdict"]),
-        scenario=str(data["scenario"]),
-        seed=int(data["seed"]),
-        started=run["started"],
-        rows=figures.get("rows.generated", {}).get("value"),
-        seconds=run["wall_s"],
-        digest=lake.get("digest"),
-        note=_later(folder, str(data["verdict"])),
+        kind="load test" if data.get("load") else part or "run",
+        verdict=data["verdict"],
+        scenario=_field(data, "scenario", "a text"),
+        seed=_field(data, "seed", "a whole number"),
+        started=_field(run, "started", "a text", optional=True),
+        rows=_field(rows, "value", "a number", optional=True),
+        seconds=_field(run, "wall_s", "a number", optional=True),
+        digest=_field(lake, "digest", "a text", optional=True),
+        note=_later(folder, data["verdict"]),
     )
 
 
 def _later(folder: Path, verdict: str) -> str:
     """Return a note on a verdict of `verify` that is not the run's."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        again = str(json.loads((folder / _VERIFY).read_bytes())["verdict"])
+    with suppress(OSError, ValueError, RecursionError):
+        again = _checked(finite_json.loads((folder / _VERIFY).read_bytes()))["verdict"]
         if again != verdict:
             return f"verify: {again.upper()}"
     return ""
 
 
 def _campaign(folder: Path, data: dict[str, Any]) -> PastRun:
-    return PastRun(
-        str(folder), "campaign", str(data["verdict"]), str(data["scenario"]), int(data["seed"])
-    )
+    scenario, seed = _field(data, "scenario", "a text"), _field(data, "seed", "a whole number")
+    return PastRun(str(folder), "campaign", data["verdict"], scenario, seed)

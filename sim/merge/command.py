@@ -16,6 +16,7 @@ The node files and the lakes stay where the parts made them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -152,6 +153,10 @@ def _merge_verdict(parts: Mapping[Path, PartFile], options: MergeOptions, consol
 def read_parts(folders: Sequence[Path]) -> dict[Path, PartHead]:
     """Read the records of all parts of one command. Raises PartError."""
     heads = {path: _read(path) for path in dict.fromkeys(folders)}
+    times = Counter(path.resolve() for path in folders)
+    twice = [str(path) for path in heads if times[path.resolve()] > 1]
+    if twice:
+        raise PartError(f"{', '.join(twice)}: given more than once; name each part once")
     require_whole(heads)
     return heads
 

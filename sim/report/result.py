@@ -19,6 +19,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 
 from pipeline.terminal import cause
+from sim import finite_json
 from sim.chaos.faults import KINDS
 from sim.errors import MEANINGS, ResultError
 from sim.measure.freshness import Freshness
@@ -314,7 +315,7 @@ def read_result(path: Path) -> Result:
             body = opened.read(BYTES_MAX + 1)
         if len(body) > BYTES_MAX:
             raise ValueError(f"larger than {BYTES_MAX // 1_000_000} MB")
-        raw: Any = json.loads(body.decode("utf-8"))
+        raw: Any = finite_json.loads(body.decode("utf-8"))
     except OSError as error:
         raise ResultError(
             f"{file}: cannot read the result: {cause(error)}; is this a run directory?"

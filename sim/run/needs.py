@@ -1,7 +1,7 @@
 """Needs of a run, or of one of its parts, before it begins: disk, memory and time on this machine.
 
 Disk is that of the scenario's plan. Memory is estimated from the shards that the workers hold at
-once. Time is that of the last run of its kind here (`sim.run.past_runs`), row for row.
+once. Time is that of the last run of its kind here (`sim.run.past_runs`), scaled by rows.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from argparse import Namespace
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -50,7 +50,7 @@ CORES_OF_PART: Final = 2
 class Needs:
     """Needs of one part. Bytes; seconds is None where no run of its kind was made here.
 
-    like: the past run that gave the seconds.
+    like: the past run that gave the seconds. is_load: of a load test.
     """
 
     part: Part
@@ -60,24 +60,30 @@ class Needs:
     memory_bytes: int
     seconds: float | None
     like: PastRun | None
+    is_load: bool = False
 
     def __str__(self) -> str:
-        time = (
-            "no run of its kind was made here yet"
-            if self.seconds is None or self.like is None
-            else f"about {numbers.duration(self.seconds)} here ({_basis(self.like)})"
-        )
+        if self.is_load:
+            time = "the time of its phases"
+        elif self.seconds is None or self.like is None:
+            time = "no run of its kind was made here yet"
+        else:
+            time = f"about {numbers.duration(self.seconds)} here ({_basis(self.like)})"
         whose = f"{self.part}: " if not self.part.is_whole else ""
         return (
             f"{whose}{self.rows:,} rows, about {numbers.size(self.disk_bytes)} of disk, "
-            f"{numbers.size(self.memory_bytes)} of memory, {time}"
+            f"{numbers.size(self.memory_bytes)} of memory with {_workers(self.workers)}, {time}"
         )
+
+
+def _workers(count: int) -> str:
+    return f"{count} worker{'s' * (count != 1)}"
 
 
 def _basis(like: PastRun) -> str:
     """Return the past run that an estimate of time is taken from, in words."""
     named = f" of {like.scenario}" if like.scenario else ""
-    return f"row for row as the run{named} of {like.started}, {like.rows:,} rows"
+    return f"scaled by rows from the run{named} of {like.started}"
 
 
 def needs(
@@ -98,7 +104,7 @@ def needs(
     on_disk = max(0, lake_bytes - BODIES_IN_MEMORY_BYTES) if embedded else 0
     if store == "folder":
         on_disk = lake_bytes
-    like = of_kind(past, store, workers, size.rows / size.batches)
+    like = of_kind(past, store, workers, size.rows / size.batches, scenario.name)
     return Needs(
         part,
         workers,
@@ -190,10 +196,14 @@ def _asked(scenario: Scenario, args: Namespace) -> tuple[Needs, Machine]:
     """Return the needs of the part, and the machine, that `windfleet plan` was asked for."""
     part = part_of(scenario.fleet, PartIndex(1, args.parts))
     kind = _kind_of_store(args.endpoint_url)
-    workers = args.workers or args.cores or os.cpu_count() or 1
+    cores = args.cores or os.cpu_count() or 1
+    workers = args.workers or max(1, cores // args.parts)
     here = this_machine(Path("."))
     machine = Machine(args.cores or here.cores, args.memory or here.memory_bytes, here.disk_bytes)
-    return needs(scenario, part, workers, kind, past_runs(HOME)), machine
+    # `run` takes such a scenario, too, but its plan is that of `load`.
+    is_load = scenario.load is not None
+    past = [] if is_load else past_runs(HOME)
+    return replace(needs(scenario, part, workers, kind, past), is_load=is_load), machine
 
 
 def needs_of_plan(scenario: Scenario, args: Namespace) -> dict[str, int | float | None]:
@@ -225,6 +235,10 @@ def print_needs(scenario: Scenario, args: Namespace, console: Console) -> None:
             rounds = -(-args.parts // held)
             about = f"about {numbers.duration(rounds * need.seconds)}"
             lines["parts"] += f"; {rounds} round{'s' * (rounds != 1)}, {about}"
+        if args.parts > 1 and args.workers is None:
+            chosen_here = f"{machine.cores} cores for {args.parts} parts"
+            each = f"{_workers(need.workers)} a part"
+            lines["workers"] = f"{each}, chosen from {chosen_here}; --workers N sets another number"
     for name, text in lines.items():
         console.print(Text(f"{name:<15}", "dim") + Text(text, "default"), soft_wrap=True)
     require_fit(need, machine)

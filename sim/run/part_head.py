@@ -32,6 +32,7 @@ _NOT_A_RECORD: Final = (
     RecursionError,
     pa.ArrowException,
 )
+RESULT_FILE: Final = "result.json"
 MOST_PARTS: Final = 1_000_000
 """Bound of the number in a record. A part has a turbine at least."""
 Kind = Literal["run", "verify", "campaign", "demo"]
@@ -87,6 +88,9 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
+        if not path.exists() and _is_whole_run(path.parent):
+            fix = "name the folders that `--shard I/N` made"
+            raise PartError(f"{path.parent}: is a whole run, not a part; {fix}") from error
         missing = "is not a finished part of a run: run it again with --shard, until it has"
         raise PartError(f"{path.parent}: {missing} a {Path(error.filename).name}") from error
     except OSError as error:
@@ -97,3 +101,12 @@ def readable(path: Path) -> Iterator[None]:
         raise PartError(f"{path}: {where}: {first['msg']}; run the part again") from error
     except _NOT_A_RECORD as error:
         raise PartError(f"{path}: not a record of a part: {error}; run the part again") from error
+
+
+def _is_whole_run(folder: Path) -> bool:
+    """Return True for a folder with the result of a run that is no part: a part has one, too."""
+    try:
+        run = json.loads((folder / RESULT_FILE).read_bytes())["run"]
+        return run.get("part") is None
+    except (OSError, *_NOT_A_RECORD):
+        return False

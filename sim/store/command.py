@@ -14,7 +14,7 @@ from rich.console import Console
 from pipeline import lake
 from pipeline.settings import settings
 from pipeline.terminal import cause
-from sim.errors import PASS, TargetError
+from sim.errors import PASS, StoreOptionError, TargetError
 from sim.store import installation, localstack, processes
 from sim.store.gateway import chosen
 from sim.store.server_record import Server
@@ -33,6 +33,9 @@ def store(args: argparse.Namespace, console: Console) -> int:
         "empty": _empty,
         "logs": _logs,
     }
+    if args.action != "empty" and (args.endpoint_url is not None or args.allow_remote):
+        fix = "leave out --endpoint-url and --allow-remote, which go with `empty`"
+        raise StoreOptionError(f"`store {args.action}` is about the store of `store up`; {fix}")
     actions[args.action](args)
     return PASS
 

@@ -45,7 +45,7 @@ def serve_argument(parser: argparse.ArgumentParser) -> None:
     """Add `--serve`."""
     parser.add_argument(
         "--serve",
-        type=any_port,
+        type=_port_of_serve,
         nargs="?",
         const=ANY_PORT,
         metavar="PORT",
@@ -67,7 +67,17 @@ def refusal(args: argparse.Namespace) -> str | None:
 
 def any_port(text: str) -> int:
     """Return a TCP port, or 0 for a free one."""
-    if not text.isdigit() or int(text) > 65535:
-        fix = "give one from 1 to 65535, or 0 for a free one; write SCENARIO before --serve"
+    if not text.isdecimal() or int(text) > 65535:
+        fix = "give one from 1 to 65535, or 0 for a free one"
         raise argparse.ArgumentTypeError(f"{text!r} is not a port; {fix}")
     return int(text)
+
+
+def _port_of_serve(text: str) -> int:
+    """Return the port of `--serve`, which may have taken the SCENARIO after it for one."""
+    try:
+        return any_port(text)
+    except argparse.ArgumentTypeError as error:
+        if text.isdecimal():
+            raise
+        raise argparse.ArgumentTypeError(f"{error}; write SCENARIO before --serve") from None

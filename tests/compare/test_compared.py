@@ -171,10 +171,29 @@ def test_a_modelled_figure_has_no_noise(value: float, state: str, tmp_path: Path
 def test_a_slower_run_is_named_with_its_interval(tmp_path: Path) -> None:
     found = pair(tmp_path, slower=1.4)
     one = row(found, "throughput.rows_per_s")
-    assert (one.state, one.change, one.interval) == ("regression", "40 % slower", "95 % interval")
-    assert "throughput.rows_per_s is 40 % slower (95 % interval 1.40 to " in found.sentences[0]
-    assert "10 % is allowed" in found.sentences[0]
+    assert (one.state, one.change, one.interval) == ("regression", "29 % less", "95 % interval")
+    named = "throughput.rows_per_s is 29 % less, which is 40 % more time (95 % interval 1.40 to "
+    assert named in found.sentences[0]
+    assert "10 % more time is allowed" in found.sentences[0]
     assert "The 4 of them hold together with 95 %, so each is one of 98.75 %" in found.correction
+
+
+@pytest.mark.parametrize(
+    ("unit", "base", "new", "ratio", "change", "in_time"),
+    [
+        ("rows/s", 17_835, 10_332, 1.726, "42 % less", "73 % more time"),
+        ("rows/s", 10_332, 17_835, 0.579, "73 % more", "42 % less time"),
+        ("rows/s", 22_218, 13_216, None, "41 % less", ""),
+        ("s", 0.1, 0.14, 1.4, "40 % more", ""),
+        ("requests/s", 40.0, 0.0, float("inf"), "no rate any more", ""),
+    ],
+)
+def test_a_change_is_that_of_the_value_shown(
+    unit: str, base: float, new: float, ratio: float | None, change: str, in_time: str
+) -> None:
+    """Judged or not: two rates that fall alike must not look different."""
+    one = Row("a", unit, "measured", base, new, "changed", ratio)
+    assert (one.change, one.in_time) == (change, in_time)
 
 
 def test_one_measured_figure_alone_decides_nothing(tmp_path: Path) -> None:
@@ -256,13 +275,11 @@ def test_the_terminal_shows_all_within_80_columns(tmp_path: Path) -> None:
     text = " ".join(done.out.split())
     missing = [name for name in sample().figures if name not in text.replace(" ", "")]
     assert not [name for name in missing if name not in text]
-    speed = re.search(
-        r"throughput.rows_per_s +([0-9,]+) +([0-9,]+) +40 % slower +1.40 to ", done.out
-    )
+    speed = re.search(r"throughput.rows_per_s +([0-9,]+) +([0-9,]+) +29 % less +1.40 to ", done.out)
     assert speed, done.out
     before, after = (float(one.replace(",", "")) for one in speed.groups())
     assert round(before / after, 3) == 1.4, "the change is that of the two figures beside it"
-    assert "interval: 95 % interval of the ratio of new to base" in text
+    assert "interval: 95 % interval of the ratio of times, new to base (of a rate: base to" in text
     assert "too rough" not in text  # no star is shown, so none is explained
     place = len(str(tmp_path))
     assert max(map(len, done.out.splitlines())) <= max(80, place + 30)

@@ -192,7 +192,7 @@ def test_load_runs_are_compared_from_their_records(
     assert "REGRESSION" in printed
     assert "sweep: rate" in printed
     assert "one side has a single run" in printed
-    assert re.search(r"sweep: rate .* \d+(\.\d)? % slower +1\.\d\d to 1\.\d\d ", printed)
+    assert re.search(r"sweep: rate .* \d+(\.\d)? % less +1\.\d\d to 1\.\d\d ", printed)
     # the other way round it is an improvement
     assert cli.main(["compare", str(slow), str(base)]) in (
         0,

@@ -40,7 +40,7 @@ def past(tmp_path: Path) -> Path:
     part = dataclasses.replace(part, run=dataclasses.replace(part.run, part="part 1 of 3"))
     folder(place / "part", part)
     (place / "campaign").mkdir()
-    campaign = {"verdict": "pass", "scenario": "quickstart", "seed": 7}
+    campaign = {"schema_version": 1, "verdict": "pass", "scenario": "quickstart", "seed": 7}
     (place / "campaign" / "campaign.json").write_text(json.dumps(campaign))
     (place / "notes").mkdir()
     return place

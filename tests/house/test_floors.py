@@ -60,6 +60,7 @@ SIM: tuple[set[str], ...] = (
         "arrays",
         "check",
         "console",
+        "finite_json",
         "folder_lock",
         "help",
         "forwarding",

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -13,11 +14,13 @@ from sim.chaos.faults import KINDS as DELIVERY
 from sim.demo.themes import names as themes
 from sim.listing.faults import SECTIONS, FaultKind, faults
 from sim.listing.figures import figures
-from sim.listing.runs import PastRun
+from sim.listing.runs import SCHEMA_VERSION, VERDICTS, PastRun
 from sim.listing.runs import runs as listed
 from sim.measure.figures import FIGURES
 from sim.model.events import KINDS as EVENTS
 from sim.model.faults.catalogue import KINDS as DATA
+from sim.report import result
+from sim.report.campaign import CampaignResult
 from sim.report.result import Result
 from sim.resume_state import CAMPAIGN_STATE, RUN_STATE
 from sim.scenario import load
@@ -49,8 +52,8 @@ def test_the_list_has_every_scenario_and_theme_with_a_text() -> None:
 
 
 def test_runs_are_listed_with_their_verdicts(tmp_path: Path) -> None:
-    result = passed()
-    for name, text in (("good", result.to_json()), ("torn", "{"), ("odd", "[]")):
+    good = passed()
+    for name, text in (("good", good.to_json()), ("torn", "{"), ("odd", "[]")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "result.json").write_text(text)
     for name in ("ended/nodes", "stranger"):
@@ -58,10 +61,10 @@ def test_runs_are_listed_with_their_verdicts(tmp_path: Path) -> None:
     (tmp_path / "ended" / "scenario.yaml").write_text("")
     found = {Path(run.folder).name: run for run in listed(tmp_path)}
     assert set(found) == {"good", "torn", "odd", "ended"}
-    assert (found["good"].verdict, found["good"].scenario) == ("pass", result.scenario)
-    assert result.lake is not None
-    assert found["good"].digest == result.lake.digest
-    assert found["good"].rows == result.figure("rows.generated")
+    assert (found["good"].verdict, found["good"].scenario) == ("pass", good.scenario)
+    assert good.lake is not None
+    assert found["good"].digest == good.lake.digest
+    assert found["good"].rows == good.figure("rows.generated")
     for name, words in (("torn", "cannot be read"), ("odd", "cannot be read"), ("ended", "ended")):
         assert found[name].verdict is None
         assert words in found[name].note
@@ -73,13 +76,44 @@ def test_runs_are_listed_with_their_verdicts(tmp_path: Path) -> None:
 def test_another_verdict_of_verify_is_a_note(tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text(passed().to_json())
     for again, note in (("pass", ""), ("fail", "verify: FAIL")):
-        (tmp_path / "verify.json").write_text(json.dumps({"verdict": again}))
+        (tmp_path / "verify.json").write_text(json.dumps({"schema_version": 1, "verdict": again}))
         assert [(run.verdict, run.note) for run in listed(tmp_path)] == [("pass", note)]
 
 
-def kept(folder: Path, result: Result, started: str, **more: object) -> Path:
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"schema_version": 99}, "schema_version is 99, this windfleet reads 1"),
+        ({"verdict": "superb"}, "verdict is 'superb', not one of pass, fail, unknown"),
+        ({"figures": None}, "figures is not an object"),
+        ({"figures": {"rows.generated": 3}}, "rows.generated is not an object"),
+        ({"run": [1]}, "run is not an object"),
+        ({"run": {"started": 7}}, "started is not a text"),
+        ({"lake": "x"}, "lake is not an object"),
+        ({"seed": True}, "seed is not a whole number"),
+        ({"seed": 10**400}, "the number 10000000… of 401 characters is out of range"),
+        ({"seed": float("nan")}, "the number NaN is out of range"),
+    ],
+)
+def test_a_result_of_another_shape_is_listed_with_the_reason(
+    tmp_path: Path, change: dict[str, object], reason: str
+) -> None:
+    """In words, not as an error of Python; `history` leaves it out with the same ones."""
+    (tmp_path / "result.json").write_text(json.dumps(json.loads(passed().to_json()) | change))
+    (run,) = listed(tmp_path)
+    assert (run.verdict, run.note) == (None, f"result.json cannot be read: {reason}")
+    assert reason in " ".join(runs.inside("list", "runs", tmp_path, COLUMNS="200").out.split())
+
+
+def test_a_list_reads_the_version_that_is_written() -> None:
+    written = {result.SCHEMA_VERSION, CampaignResult("x", 1, "").schema_version}
+    assert written == {SCHEMA_VERSION}
+    assert get_args(result.Verdict) == VERDICTS
+
+
+def kept(folder: Path, one: Result, started: str, **more: object) -> Path:
     """Save a run's result in a folder. more: fields of its `run`, and `load`."""
-    data = json.loads(result.to_json())
+    data = json.loads(one.to_json())
     data |= {"load": more.pop("load", None)}
     data["run"] |= {"started": started} | more
     folder.mkdir(parents=True)
@@ -108,7 +142,7 @@ def test_every_kind_of_run_is_listed_by_its_time_with_what_it_left(
     Path("runs/e/scenario.yaml").touch()
     began(Path("runs/f g"), CAMPAIGN_STATE)
     Path("runs/h").mkdir()
-    document = {"verdict": "fail", "scenario": "chaos-light", "seed": 3}
+    document = {"schema_version": 1, "verdict": "fail", "scenario": "chaos-light", "seed": 3}
     Path("runs/h/campaign.json").write_text(json.dumps(document))
     began(Path("runs/i"), RUN_STATE)
     Path("runs/i/scenario.yaml").touch()

@@ -336,10 +336,24 @@ def test_names_that_are_not_utf_8_pass_through_a_record(made: Path, tmp_path: Pa
 def test_a_directory_that_is_no_part_is_named(made: Path) -> None:
     done = runs.inside("merge", made / "whole")
     assert done.code == 2
-    assert "is not a finished part of a run" in done.text
+    assert "is a whole run, not a part" in done.text
+    assert "finished" not in done.text
     done = runs.inside("merge", made / "nowhere")
     assert done.code == 2
     assert "nowhere" in done.text
+
+
+def test_a_folder_given_twice_is_named(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by another path: a pattern and a name of one of its folders."""
+    parts = directories(made)
+    monkeypatch.chdir(made)
+    for again in (parts[0], Path("part-1")):
+        done = runs.inside("merge", *parts, again, "--out", tmp_path / "out")
+        assert done.code == 2
+        assert done.said_once("part-1", "given more than once; name each part once"), done.text
+        assert not (tmp_path / "out").exists()
 
 
 def test_parts_of_a_verdict_add_up_to_the_whole(made: Path, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from sim.report.result import Figure, Injected, Result, read_result
 from sim.report.terminal import print_summary
 from sim.report.write import rebuild, write_all
 from sim.scenario.plan import Plan
+from tests.support import runs
 from tests.support.report_samples import OUTLOOK, failed, operations, passed, unknown
 
 SAMPLES = [passed(), failed(), unknown()]
@@ -77,6 +78,19 @@ def test_a_file_that_is_no_result_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text(text)
     with pytest.raises(ResultError, match=r"result\.json"):
         read_result(tmp_path)
+
+
+@pytest.mark.parametrize("number", ["1" + 400 * "0", "1e400", "-1e400", "NaN", "Infinity"])
+@pytest.mark.parametrize("command", ["report", "compare"])
+def test_a_number_beyond_a_float_is_refused(number: str, command: str, tmp_path: Path) -> None:
+    raw = json.loads(passed().to_json())
+    raw["figures"]["rows.generated"]["value"] = "NUMBER"
+    text = json.dumps(raw).replace('"NUMBER"', number)
+    (tmp_path / "result.json").write_text(text)
+    with pytest.raises(ResultError, match="out of range"):
+        read_result(tmp_path)
+    done = runs.inside(command, *([tmp_path] * (2 if command == "compare" else 1)))
+    assert (done.code, done.said_once("result.json", "out of range")) == (2, True)
 
 
 def test_a_directory_without_result_is_refused(tmp_path: Path) -> None:

@@ -35,16 +35,44 @@ def need_of(hour: Scenario, count: int = 1, past: list[PastRun] | None = None) -
     return needs(hour, part, 2, "embedded short", [PAST] if past is None else past)
 
 
-def test_time_is_that_of_the_last_run_of_the_kind_row_for_row(hour: Scenario) -> None:
+def test_time_is_that_of_the_last_run_of_the_kind_by_rows(hour: Scenario) -> None:
     assert need_of(hour).seconds == 80.0
     assert need_of(hour, 10).seconds == 8.0
-    assert "about 1 min 20 s here (row for row as the run of 2026-11-30T16:00" in str(need_of(hour))
+    text = "about 1 min 20 s here (scaled by rows from the run of 2026-11-30T16:00"
+    assert text in str(need_of(hour))
     named = replace(PAST, scenario="quickstart")
-    assert "as the run of quickstart of 2026" in str(need_of(hour, past=[named]))
-    assert str(need_of(hour, past=[named])).endswith(", 5,400,000 rows)")
+    assert "scaled by rows from the run of quickstart of 2026" in str(need_of(hour, past=[named]))
     assert str(need_of(hour, 10)).startswith("part 1 of 10: 540,000 rows")
     assert need_of(hour, past=[]).seconds is None
     assert "no run of its kind was made here yet" in str(need_of(hour, past=[]))
+
+
+def test_a_run_of_the_same_scenario_comes_before_a_newer_one(hour: Scenario) -> None:
+    """Another one may have had faults that delay it."""
+    own, other = replace(PAST, scenario=hour.name), replace(PAST, scenario="slow", seconds=900.0)
+    assert need_of(hour, past=[own, other]).seconds == 80.0
+    newer = replace(own, seconds=70.0)
+    assert need_of(hour, past=[own, newer, other]).seconds == 70.0
+    assert need_of(hour, past=[other]).seconds == 900.0
+
+
+def test_a_load_test_takes_the_time_of_its_phases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan is that of `load`; `run` of the same scenario has the time of a like run."""
+    path = ROOT / "scenarios" / "load-ramp.yaml"
+    scenario = load(path)
+    size = plan(scenario)
+    own = replace(PAST, rows_per_batch=size.rows / size.batches)
+    monkeypatch.setattr(needs_module, "past_runs", lambda _: [own])
+    monkeypatch.setattr(needs_module, "_kind_of_store", lambda _: own.store)
+    done = runs.inside("plan", path, "--workers", 2)
+    assert done.out.endswith("of memory with 2 workers, the time of its phases\n")
+    assert "was made here" not in done.out
+    assert (
+        json.loads(runs.inside("plan", path, "--workers", 2, "--json").out)["needs"]["seconds"]
+        is None
+    )
+    ran = needs(scenario, part_of(scenario.fleet), 2, own.store, [own])
+    assert ran.seconds == own.seconds * size.rows / own.rows
 
 
 @pytest.mark.parametrize(
@@ -152,8 +180,16 @@ def test_a_plan_says_what_a_machine_holds() -> None:
     done = runs.inside("plan", path, "--parts", 16, "--cores", 64, "--memory", "256GiB")
     assert done.code in (0, 3), "the disk of this machine decides"
     assert "part 1 of 16: 8,035,200 rows" in done.out
-    held = r"64 cores and 256.0 GiB of memory hold (1 such part|\d\d+ such parts) at once: the"
+    assert "of memory with 4 workers, " in done.out
+    held = r"64 cores and 256.0 GiB of memory hold \d+ such parts? at once: the limit is"
     assert re.search(held, done.out)
+    assert "4 workers a part, chosen from 64 cores for 16 parts; --workers N" in done.out
+    wide = runs.inside("plan", path, "--cores", 64, "--memory", "256GiB", "--parts", 100)
+    assert "1 worker a part, chosen from 64 cores for 100 parts" in wide.out
+    given = ("--cores", 64, "--memory", "256GiB", "--parts", 100, "--workers", 3)
+    told = runs.inside("plan", path, *given).out
+    assert "of memory with 3 workers, " in told
+    assert "chosen" not in told
     small = runs.inside("plan", path, "--memory", "100MB")
     assert small.code == 3
     assert "the machine has 95.4 MiB" in small.text
@@ -173,5 +209,6 @@ def test_a_run_is_remembered(tmp_path: Path, localstack: str) -> None:
     started = runs.result(tmp_path / "run")["run"]["started"]
     assert started not in second.out
     assert re.search(
-        r"about [\d.]+ m?s here \(row for row as the run of \w+ of 20\d\d-", second.out
+        r"about [\d.]+ m?s here \(scaled by rows from the run of \w+ of 20\d\d-",
+        second.out,
     )

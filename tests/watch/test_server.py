@@ -158,6 +158,15 @@ def test_arguments_that_do_not_fit(arguments: list[str], text: str) -> None:
     assert text in done.err
 
 
+def test_only_serve_tells_where_the_scenario_goes() -> None:
+    for port in ("99999", "x"):
+        done = runs.inside("watch", "x", "--port", port)
+        assert done.code == 2
+        assert f"'{port}' is not a port; give one from 1 to 65535" in done.err
+        assert "SCENARIO" not in done.err
+    assert "SCENARIO before" not in runs.inside("run", "quickstart", "--serve", "99999").err
+
+
 def test_the_dashboard_is_written(tmp_path: Path) -> None:
     done = runs.inside("watch", "--grafana", tmp_path / "grafana.json")
     assert (done.code, done.out) == (0, f"dashboard: {tmp_path}/grafana.json\n")
