@@ -136,13 +136,20 @@ def _curves(columns: Mapping[str, Column], units: pa.Table) -> list[dict[str, An
 
 
 def _medians(wind: Floats, load: Floats) -> tuple[list[float], list[float]]:
+    """Return the centres and the medians of the longest stretch of bins without an empty one.
+
+    A bin with fewer than FEWEST_IN_BIN values is empty. Bins beyond an empty one would be detached
+    pieces of the curve.
+    """
     bins = np.round(wind / BIN).astype(int)
-    found = [
-        (float(each * BIN), float(np.median(load[bins == each])))
-        for each in np.unique(bins)
-        if np.count_nonzero(bins == each) >= FEWEST_IN_BIN
-    ]
-    return [at for at, _ in found], [round(value, 4) for _, value in found]
+    found, counts = np.unique(bins, return_counts=True)
+    filled = found[counts >= FEWEST_IN_BIN]
+    stretches = np.split(filled, np.flatnonzero(np.diff(filled) > 1) + 1)
+    longest = max(stretches, key=len)
+    return (
+        (longest * BIN).tolist(),
+        [round(float(np.median(load[bins == each])), 4) for each in longest],
+    )
 
 
 def _columns(table: pa.Table) -> dict[str, list[Any]]:

@@ -32,7 +32,8 @@ class Axis:
     """One axis.
 
     kind: format of its values. unit: text behind a value. log: logarithmic. low, high: fixed ends.
-    ticks: places and their texts, in place of round numbers.
+    ticks: places and their texts, in place of round numbers. short: the label on a narrow page,
+    where the other one has no room.
     """
 
     label: str = ""
@@ -42,6 +43,7 @@ class Axis:
     low: float | None = None
     high: float | None = None
     ticks: Sequence[tuple[float, str]] = ()
+    short: str = ""
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,11 @@ def throughput(
             "objects",
             edges,
             [Series("", stepped(series.objects_per_s), "running", "area")],
-            Axis("wall time since the first operation of the store", "duration"),
+            Axis(
+                "wall time since the first operation of the store",
+                "duration",
+                short="wall time since the first operation",
+            ),
             Axis(unit="objects/s"),
             lines=ceiling,
             sync="wall",
@@ -133,6 +137,7 @@ def freshness(series: Freshness, windows: Sequence[FaultWindow]) -> Chart:
             "duration",
             low=0.0,
             high=end_s,
+            short="fleet time of the arrival in the lake",
         ),
         Axis(kind="duration"),
         lanes=[

@@ -51,7 +51,9 @@ DETECTABLE: Final = (
     "than were injected."
 )
 TWO_FAULTS: Final = (
-    "A row with two faults counts for both, so the sum may exceed the rows in quarantine."
+    "A row with two faults counts for both, so the sum may exceed the rows in quarantine. Rows "
+    "that a rule catches after a fault's end, or without one, are in quarantine and not in this "
+    "table."
 )
 
 

@@ -44,7 +44,7 @@ def rows(outlook: Outlook) -> list[Row]:
 
 
 def _row(moved: Moved) -> Row:
-    stays = "S3 moves none below 128 KB" if moved.default else "the rule has other sizes"
+    stays = "S3 moves none below 128 KB" if moved.default else "outside the rule's sizes"
     return Row(
         bucket=moved.bucket,
         rule=moved.rule,

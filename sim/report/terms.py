@@ -15,8 +15,7 @@ TERMS: Final[dict[str, str]] = {
     "oracle": "The judge. It recomputes the lake from the node databases, shares no code with the "
     "pipeline, and compares row by row.",
     "expectation": "A limit that the scenario sets to a figure.",
-    "seed": "The number from which all chance of a run is drawn. The same seed gives the same "
-    "rows.",
+    "seed": "The number that starts a run's random generators. The same seed gives the same rows.",
     "fleet time": "Time in the simulated fleet. It does not depend on the speed of this machine.",
     "wall time": "Time on the clock of this machine.",
     "ingestion": "First stage: rows exactly as the nodes stored them.",
@@ -28,7 +27,7 @@ TERMS: Final[dict[str, str]] = {
     "lost": "Expected, and in no object of the lake.",
     "duplicated": "In the lake more often than expected.",
     "misplaced": "Under the wrong hour, turbine or stage.",
-    "altered": "There, with other values than expected.",
+    "altered": "In its place, but with a value that differs from the expected one.",
     "unexpected": "In the lake, although nothing is expected there.",
     "complete": "Share of the expected rows that are in the lake.",
     "harness": "The main process of windfleet: it starts the workers, merges their records and "

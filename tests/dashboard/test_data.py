@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.catalog import statements
 from sim.check.read.lake import LakeReader
-from sim.dashboard.data import DAY_US, Contents, contents
+from sim.dashboard.data import DAY_US, Contents, _medians, contents
 from sim.dashboard.focus import SCALES
 from sim.dashboard.trends import DAILY, SIGNS
 from sim.dashboard.views import Views, extent, instant
@@ -155,3 +155,12 @@ def test_an_earlier_clock_gives_the_page_of_that_day(views: Views) -> None:
     assert found.facts["now_us"] == round(now.timestamp() * 1e6)
     clocks = [instant(each["now_us"]) for each in found.facts["rankings"]]
     assert clocks == [now, now - timedelta(microseconds=1)]
+
+
+def test_a_power_curve_is_one_piece() -> None:
+    wind = np.repeat([3.0, 8.0, 8.5, 9.0, 9.5, 12.0, 24.0, 24.5], 3)
+    wind[-7] = 30.0  # 12 m/s has too few values
+    centres, medians = _medians(wind, wind / 10)
+    assert centres == [8.0, 8.5, 9.0, 9.5]
+    assert medians == [0.8, 0.85, 0.9, 0.95]
+    assert _medians(wind[:2], wind[:2]) == ([], [])

@@ -154,5 +154,8 @@ def test_the_page_has_a_chart_per_figure_and_every_run(past: Path, tab: Page) ->
     )
     assert drawn == [True] * len(trend(past, None, None).lines)
     assert len(tab.texts("#runs tbody tr")) == 4
+    headings = " ".join(tab.texts("#figures h3"))
+    assert "throughput.rows_per_s (rows/s)" in headings
+    assert "memory.peak (MiB)" in headings
     assert len(tab.texts("#left-out tbody tr")) == 4
     assert tab.texts("h1") == ["Last run: pass"]

@@ -15,6 +15,7 @@ from sim.watch.server import WatchServer, listening, url_of
 from sim.watch.state import RunState
 from tests.support import watch_samples
 from tests.support.browser import Page
+from tests.support.canvas import cut, record, written
 from tests.support.watch_samples import START_S, append, batch, run_dir
 
 NARROW, WIDE = 390, 1400
@@ -151,3 +152,20 @@ def test_a_server_that_has_ended_is_named(tab: Page, tmp_path: Path) -> None:
     assert "it ends with its run" in tab.texts("#problem")[0]
     assert "Rows durable 110 of 480" in tab.texts(".card")[0]
     tab.call("Page.navigate", url="about:blank")
+
+
+@pytest.mark.parametrize("width", [NARROW, WIDE])
+def test_large_rates_have_all_their_digits(
+    tab: Page, watched: Open, tmp_path: Path, width: int
+) -> None:
+    folder = watch_samples.delivering(tmp_path)
+    append(folder, batch("H-001", 21, 2_000_000, at_s=41), worker="H")
+    record(tab)
+    watched(folder)
+    tab.size(width)
+    tab.call("Page.reload")
+    tab.wait(READY)
+    charts = written(tab)
+    assert len(charts) == 4
+    assert any("00,000 /s" in each.text for texts in charts for each in texts)
+    assert [cut(texts) for texts in charts] == [[]] * 4

@@ -1,7 +1,7 @@
 // The power curve against measured points.
 
 const MOST_POINTS = 5000;
-const WIDEST = 1.01; // m/s between two winds of a curve that a line may join
+const CURVES = ["#0072b2", "#cc79a7", "#8c6bb1", "#56b4e9", "#8a7f5c"]; // after the first
 
 function showCurve() {
   const units = chosenUnits();
@@ -40,14 +40,15 @@ function showCurve() {
     measured(true),
     ...curves.map((each) => winds.map((at) => interpolated(each, at))),
   ];
-  const [good, bad] = [colour("data"), colour("fault")];
+  // Points have colours that no curve has, and the legend shows them as they are drawn.
+  const [good, bad] = [faded(colour("running"), 0.6), faded(colour("fault"), 0.6)];
   const inks = curves.map((_, place) =>
-    place ? COLOURS[(place + 2) % COLOURS.length] : colour("ink"),
+    place ? CURVES[(place - 1) % CURVES.length] : colour("ink"),
   );
   const dots = (paint) => ({
     scale: "load",
     paths: () => null,
-    points: { show: true, size: 3.5, width: 0, fill: faded(paint, 0.55), stroke: paint },
+    points: { show: true, size: 3.5, width: 0, fill: paint, stroke: paint },
   });
   draw(
     "scatter",
@@ -99,7 +100,6 @@ function interpolated({ wind, load }, at) {
   const next = wind.findIndex((each) => each >= at);
   if (next < 0 || (next === 0 && wind[0] > at)) return null;
   if (wind[next] === at) return 100 * load[next];
-  if (wind[next] - wind[next - 1] > WIDEST) return null; // no line over winds that were not measured
   const share = (at - wind[next - 1]) / (wind[next] - wind[next - 1]);
   return 100 * (load[next - 1] + share * (load[next] - load[next - 1]));
 }

@@ -7,6 +7,7 @@ in `curves`.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +27,11 @@ COLOURS: Final = ("data", "fault", "running", "maintenance", "curtailed", "stand
 _MACHINE: Final = {bottleneck.IDLE: "stopped", bottleneck.OTHERS: "curtailed"}
 _WINDOWS: Final = 150
 _PER_DECADE: Final = 12
-_SECONDS: Final = Axis("seconds of load, one phase after the other (wall time)", "duration")
+_SECONDS: Final = Axis(
+    "seconds of load, one phase after the other (wall time)",
+    "duration",
+    short="seconds of load (wall time)",
+)
 
 
 @dataclass(frozen=True)
@@ -184,7 +189,7 @@ def processes(shown: Sequence[Lane]) -> Chart | None:
             )
             for place, name in enumerate(names)
         ],
-        Axis(_SECONDS.label, "duration", low=0.0, high=_end(shown)),
+        dataclasses.replace(_SECONDS, low=0.0, high=_end(shown)),
         Axis(unit="cores"),
         lines=[Line(1.0, "one core", "stopped")],
         uprights=_phases(shown, named=False),

@@ -53,7 +53,12 @@ def percentiles(shown: Sequence[Lane]) -> Chart | None:
         "percentiles",
         nines.tolist(),
         series,
-        Axis("share of requests that took at most this long", "share", ticks=ticks),
+        Axis(
+            "share of requests that took at most this long",
+            "share",
+            ticks=ticks,
+            short="share of requests that took at most this",
+        ),
         Axis(kind="duration", log=True),
         height=260,
     )

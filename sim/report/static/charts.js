@@ -43,9 +43,25 @@ function reach(chart, values) {
 function ticks(axisOf, narrow) {
   const few = (axisOf.ticks || []).filter((_, place, all) => !narrow || all.length < 7 || place % 2 === 0);
   return few.length
-    ? { splits: () => few.map(([at]) => at), values: () => few.map(([, text]) => text), filter: undefined }
+    ? { splits: () => few.map(([at]) => at), values: (plot) => apart(plot, few), filter: undefined }
     : { values: (_, found) => found.map((at) => (at === null ? "" : axisText(axisOf, at))) };
 }
+
+// Texts of ticks. One that would touch the next one is left out.
+function apart(plot, ticksOf) {
+  let free = Infinity;
+  return ticksOf
+    .map(([at, text]) => [plot.valToPos(at, "x"), text])
+    .reverse()
+    .map(([middle, text]) => {
+      const half = textWidth(plot, text) / 2;
+      if (middle + half > free) return "";
+      free = middle - half - 6;
+      return text;
+    })
+    .reverse();
+}
+
 // Round steps of time, in seconds.
 const STEPS = [
   ...[-6, -5, -4, -3, -2, -1].flatMap((power) => [1, 2, 5].map((step) => Number(`${step}e${power}`))),
@@ -78,23 +94,16 @@ function options(chart, values, narrow) {
     axisOf.log ? { splits: logSplits(axisOf, most), filter: (_, all) => all } : axisOf.kind === "duration" ? { incrs: STEPS } : {};
   return {
     height: chart.height - (narrow ? 10 : 0) + LANE * lanes.length + room,
-    padding: [8 + LANE * lanes.length + room, 14, 0, 0],
+    padding: [8 + LANE * lanes.length + room, rightRoom, 0, 0],
     scales: { x: scale([low, high], chart.x.log), y: scale([bottom, top], chart.y.log) },
     series: [{}, ...chart.series.map((each) => look(each))],
     axes: [
-      axis({ space: narrow ? 62 : 74, size: 30, label: chart.x.label, labelSize: 18, ...logOf(chart.x, narrow ? 4 : 9), ...ticks(chart.x, narrow) }),
+      axis({ space: narrow ? 62 : 74, size: 30, label: narrow ? chart.x.short || chart.x.label : chart.x.label, labelSize: 18, ...logOf(chart.x, narrow ? 4 : 9), ...ticks(chart.x, narrow) }),
       axis({ space: 30, size: (plot, texts) => Math.max(chart.sync ? ALIGNED : 0, sized(plot, texts)), ...logOf(chart.y, 6), ...ticks(chart.y, false), grid: { show: !chart.heat, stroke: colour("line"), width: 1 } }),
     ],
     cursor: chart.sync ? { sync: { key: chart.sync, setSeries: false } } : {},
     plugins: [cells(chart), marked(chart), tip((_, place) => lines(chart, place), heatLines(chart))],
   };
-}
-
-// Width of the y axis: that of its longest text.
-function sized(chart, texts) {
-  if (!texts) return 40;
-  chart.ctx.font = FONT.replace("12px", `${12 * devicePixelRatio}px`);
-  return Math.ceil(Math.max(22, ...texts.map((text) => chart.ctx.measureText(text).width / devicePixelRatio))) + 12;
 }
 
 function look({ form, paint, dashed }) {

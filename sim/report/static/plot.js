@@ -28,6 +28,22 @@ const numberAxis = (label, properties) =>
     ...properties,
   });
 
+// Width of a text on an axis or beside it.
+function textWidth(chart, text) {
+  chart.ctx.font = FONT.replace("12px", `${12 * devicePixelRatio}px`);
+  return chart.ctx.measureText(text || "").width / devicePixelRatio;
+}
+
+// Width of the y axis: that of its longest text.
+const sized = (chart, texts) =>
+  texts ? Math.ceil(Math.max(22, ...texts.map((text) => textWidth(chart, text)))) + 12 : 40;
+
+// Room on the right: half of the last text of the x axis stands beyond the chart.
+const rightRoom = (chart) => {
+  const last = (chart.axes[0]._values || []).filter(Boolean).pop();
+  return Math.max(14, Math.ceil(textWidth(chart, last) / 2) + 2);
+};
+
 // A tooltip that follows the cursor. `lines`: (chart, place) -> [[colour, text]], the first a heading;
 // `more`: lines that depend on the height of the cursor, too.
 function tip(lines, more = () => []) {

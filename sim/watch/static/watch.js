@@ -98,12 +98,12 @@ function plot(id, series, xs, unit, log) {
     id,
     {
       height: 210,
-      padding: [8, 12, 0, 0],
+      padding: [8, rightRoom, 0, 0],
       scales: { x: { time: true }, y: scale },
       series: [{}, ...there.map(({ paint }) => line(colour(paint), "y", { spanGaps: true }))],
       axes: [
         axis({ space: 70, size: 30, values: (_, ticks) => ticks.map((tick) => clock(tick)) }),
-        axis({ space: 30, size: 62, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : text(tick))) }),
+        axis({ space: 30, size: sized, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : text(tick))) }),
       ],
       cursor: { sync: { key: "watch", setSeries: false } },
       plugins: [
