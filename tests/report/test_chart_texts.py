@@ -8,10 +8,11 @@ import pytest
 
 from sim.report import html
 from sim.report.write import HTML_FILE
-from tests.report.test_pages import NARROW, WIDE, with_faults
 from tests.support.browser import Page
 from tests.support.canvas import cut, record, touching, written
-from tests.support.report_samples import operations
+from tests.support.report_samples import operations, with_faults
+
+NARROW, WIDE = 390, 1400
 
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])

@@ -14,26 +14,16 @@ import pytest
 
 from sim.chaos.faults import POINTS
 from sim.measure.figures import FIGURES
-from sim.measure.freshness import Freshness
 from sim.report import campaign, html, numbers
 from sim.report.campaign import CampaignFigure, CampaignResult, Failure, MatrixCell
-from sim.report.result import FaultWindow, Result, read_result
+from sim.report.result import read_result
 from sim.report.write import HTML_FILE
 from tests.support.browser import Page
-from tests.support.report_samples import failed, operations, passed, unknown
+from tests.support.report_samples import failed, operations, passed, unknown, with_faults
 
 NARROW, WIDE, PAPER = 390, 1400, 720
 PAGES = ("passed", "failed", "unknown", "load", "campaign", "unreached")
 BYTES_MAX = 5_000_000
-
-
-def with_faults() -> Result:
-    """The run that passes, with an outage in the middle of its fleet time."""
-    return dataclasses.replace(
-        passed(),
-        fault_windows=(FaultWindow("store.outage", 120.0, 300.0, ("A", "B")),),
-        freshness=Freshness(60.0, (310.0, None, 480.0), (600.0, None, 780.0)),
-    )
 
 
 def campaign_result(errors: list[str]) -> CampaignResult:

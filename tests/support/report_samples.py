@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 
+from sim.measure.freshness import Freshness
 from sim.measure.lifecycle import Bill, Kept, Moved, Outlook, Removed, Stored
 from sim.measure.thresholds import Outcome
 from sim.measure.throughput import Series
 from sim.measure.timeline import Phase, Timeline
-from sim.report.result import Figure, Finding, HourCompleteness, Injected, Lake, Result, Run, Shard
+from sim.report.result import (
+    FaultWindow,
+    Figure,
+    Finding,
+    HourCompleteness,
+    Injected,
+    Lake,
+    Result,
+    Run,
+    Shard,
+)
 
 FARMS = {"A": 158, "B": 184, "C": 211, "D": 132, "E": 237, "F": 316, "G": 105, "H": 157}
 REGIONS = dict(zip(FARMS, ("us-east-1", "us-west-2", "eu-west-1", "ap-southeast-1"), strict=False))
@@ -335,3 +347,12 @@ def _run(replay: str, wall_s: float, span: timedelta) -> Run:
 def _lake(made: tuple[HourCompleteness, ...], by_rule: dict[str, int]) -> Lake:
     rows = {stage: sum(c.actual for c in made if c.stage == stage) for stage in STAGES}
     return Lake("9f2c" * 16, 18_412, rows, by_rule)
+
+
+def with_faults() -> Result:
+    """The run that passes, with an outage in the middle of its fleet time."""
+    return dataclasses.replace(
+        passed(),
+        fault_windows=(FaultWindow("store.outage", 120.0, 300.0, ("A", "B")),),
+        freshness=Freshness(60.0, (310.0, None, 480.0), (600.0, None, 780.0)),
+    )
