@@ -10,7 +10,9 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
+from typing import Final
 
 from sim.argument_types import count, directories, port, positive, share, size, url
 from sim.bench.arguments import arguments as bench_arguments
@@ -39,15 +41,18 @@ from sim.watch.arguments import arguments as watch_arguments
 from sim.watch.arguments import refusal as watch_refusal
 from sim.watch.arguments import serve_argument
 
+_PLACES: Final = frozenset(
+    ("--out", "--to", "--lake", "--html", "--resume", "--report", "--warehouse", "--worker-dir")
+)
+
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the arguments of one command; `command` names it. Invalid ones exit with code 2."""
     parser = program()
     if any("\0" in argument for argument in arguments):
         parser.error("an argument contains a NUL character; no file has such a name")
-    if (empty := next((each for each in arguments if _is_empty(each)), None)) is not None:
-        option = empty.rstrip("=")
-        parser.error(f"{option or 'an argument'} is empty; is a variable of the shell not set?")
+    if (empty := _empty_place(arguments)) is not None:
+        parser.error(f"{empty} is empty; is a variable of the shell not set?")
     args = parser.parse_args(_with_help(parser, arguments))
     for option in ("out", "to"):
         if (place := getattr(args, option, None)) is not None and not _is_utf8(str(place)):
@@ -68,9 +73,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return args
 
 
-def _is_empty(argument: str) -> bool:
-    """Return True for an argument, or the value of an option, without a character."""
-    return not argument or (argument.startswith("--") and argument.find("=") == len(argument) - 1)
+def _empty_place(arguments: Sequence[str]) -> str | None:
+    """Return the name of a place that is empty, which would mean the working directory."""
+    for before, argument in pairwise(["", *arguments]):
+        if argument.endswith("=") and argument[:-1] in _PLACES:
+            return argument[:-1]
+        if not argument and (before in _PLACES or not before.startswith("--")):
+            return before if before in _PLACES else "an argument"
+    return None
 
 
 def _with_help(parser: SuggestingParser, arguments: Sequence[str]) -> Sequence[str]:

@@ -375,7 +375,7 @@ def test_a_lake_on_another_machine_is_read_only_on_request(
     assert not asked
 
 
-@pytest.mark.parametrize("words", [("--out", ""), ("--out=",), ("--set", ""), ("",)])
+@pytest.mark.parametrize("words", [("--out", ""), ("--out=",), ("--resume", ""), ("",)])
 def test_an_empty_argument_is_refused(words: tuple[str, ...]) -> None:
     done = runs.inside("run", "small", *words)
     assert done.code == 2

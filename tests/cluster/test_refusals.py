@@ -29,7 +29,7 @@ def test_local_workers_are_named_by_their_number() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("local", "local:0", "local:-1", "local:99999", "tcp://h", "tls://h:1", "h:1"),
+        *("", "local", "local:0", "local:-1", "local:99999", "tcp://h", "tls://h:1", "h:1"),
         *("tcp://:1", "tcp://u:p@h:1", "tcp://h:1/x", "http://h:1", "inproc://1:2"),
         "tcp://h:99999",
     ],
