@@ -66,6 +66,7 @@ class Engine:
             }
         )
         self._connection.execute("SET TimeZone = 'UTC'")
+        self._connection.execute("SET enable_progress_bar = false")  # a notebook has it on
         self._columns: dict[str, list[str]] = {}
         for name in BY_NAME:
             table = DeltaTable(str(warehouse.table(name)))
@@ -94,7 +95,7 @@ class Engine:
         DuckDB runs in a thread of its own. In the main thread it would not see a signal, or
         would turn it into an error.
         """
-        with ThreadPoolExecutor(1) as pool:
+        with ThreadPoolExecutor(1, thread_name_prefix="duckdb") as pool:
             rows = pool.submit(lambda: self._connection.sql(sql).to_arrow_table())
             with self._interrupted(rows):
                 return rows.result()
