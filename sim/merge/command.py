@@ -110,7 +110,7 @@ def merge(options: MergeOptions, console: Console) -> int:
         with _directory(scenario, out, options):
             replay = options.replay if options.within else ""
             return merge_campaign(campaign, out, console, options.is_quiet, replay)
-    record = merged(scenario, parts)
+    record = merged(scenario, parts, options.within)
     record.notes += options.notes
     with _directory(scenario, out, options):
         return report(scenario, record, out, options.replay, console, options.is_quiet)
@@ -199,8 +199,11 @@ def report(
     return found.exit_code
 
 
-def merged(scenario: Scenario, parts: Mapping[Path, PartFile]) -> Record:
-    """Return one record of all parts. Raises PartError."""
+def merged(scenario: Scenario, parts: Mapping[Path, PartFile], within: bool = False) -> Record:
+    """Return one record of all parts. Raises PartError.
+
+    within: the parts are this process's own. It knows that they waited for one another.
+    """
     each = sorted(parts.values(), key=lambda part: part.index)
     made = [_operations(path) for path in parts]
     commits = [
@@ -223,7 +226,7 @@ def merged(scenario: Scenario, parts: Mapping[Path, PartFile]) -> Record:
         errors=[error for part in each for error in part.errors],
         notes=[
             *(f"part {part.index} of {part.count}: {note}" for part in each for note in part.notes),
-            *_apart(made),
+            *(() if within else _apart(made)),
         ],
         planned=planned_faults(scenario, plan(scenario)),
         stopped_by=next((part.stopped_by for part in each if part.stopped_by is not None), None),
