@@ -104,6 +104,7 @@ def test_parts_that_ran_apart_are_named_where_throughput_would_mislead(made: Pat
     tables = [pq.read_table(each / "operations.parquet") for each in directories(made)]
     assert len(_apart(tables)) == 1
     assert _apart(tables[:1]) == _apart([tables[0], tables[0]]) == _apart([]) == []
+    (made / "within").mkdir()
     own = MergeOptions(directories(made), made / "within", overwrite=True, within=True)
     assert merge(own, CONSOLE) == PASS
     assert runs.result(made / "within")["notes"] == [], "a cluster's parts wait by design"
