@@ -150,7 +150,8 @@ class Loader:
         if word == "create":
             log.mkdir(parents=True)
         else:
-            max(log.glob("*.json")).unlink()  # its files stay, as orphans
+            entry = max(log.glob("*.json"))  # its files stay, as orphans
+            entry.rename(entry.with_name(f"{entry.name}#1"))
         self._own_change = False
 
     def _die(self, text: str) -> None:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -25,6 +26,10 @@ from pipeline.catalog.tables import SOURCE_FILE, Table
 from pipeline.records import BUCKET_PREFIX
 from sim.campaign.loader.read_store import Objects
 from sim.chaos.call import Place
+
+
+_STAGED: Final = re.compile(r"\d{20}\.json#\d+")
+"""An entry that its writer had not yet linked to its name when it died: no part of the log."""
 
 
 class WrongRows(NamedTuple):
@@ -115,6 +120,8 @@ def _data_files(table: Path) -> list[Path]:
     """
     files: dict[str, Path] = {}
     for entry in sorted((table / "_delta_log").glob("*")):
+        if _STAGED.fullmatch(entry.name):
+            continue
         if entry.suffix != ".json":
             if entry.name.startswith((".", "_")) and entry.name != "_last_checkpoint":
                 continue
