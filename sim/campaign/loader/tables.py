@@ -27,7 +27,6 @@ from pipeline.records import BUCKET_PREFIX
 from sim.campaign.loader.read_store import Objects
 from sim.chaos.call import Place
 
-
 _STAGED: Final = re.compile(r"\d{20}\.json#\d+")
 """An entry that its writer had not yet linked to its name when it died: no part of the log."""
 
