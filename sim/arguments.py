@@ -10,9 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
-from typing import Final
 
 from sim.argument_types import count, directories, port, positive, share, size, url
 from sim.bench.arguments import arguments as bench_arguments
@@ -28,6 +26,7 @@ from sim.help import dress
 from sim.history.arguments import arguments as history_arguments
 from sim.listing.arguments import list_arguments, word_arguments
 from sim.new.arguments import arguments as new_arguments
+from sim.place_argument import place, stated
 from sim.query.arguments import arguments as query_arguments
 from sim.repeat.arguments import arguments as repeat_arguments
 from sim.repeat.arguments import unrepeatable
@@ -41,22 +40,16 @@ from sim.watch.arguments import arguments as watch_arguments
 from sim.watch.arguments import refusal as watch_refusal
 from sim.watch.arguments import serve_argument
 
-_PLACES: Final = frozenset(
-    ("--out", "--to", "--lake", "--html", "--resume", "--report", "--warehouse", "--worker-dir")
-)
-
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the arguments of one command; `command` names it. Invalid ones exit with code 2."""
     parser = program()
     if any("\0" in argument for argument in arguments):
         parser.error("an argument contains a NUL character; no file has such a name")
-    if (empty := _empty_place(arguments)) is not None:
-        parser.error(f"{empty} is empty; is a variable of the shell not set?")
     args = parser.parse_args(_with_help(parser, arguments))
     for option in ("out", "to"):
-        if (place := getattr(args, option, None)) is not None and not _is_utf8(str(place)):
-            parser.error(f"argument --{option}: {place} is not UTF-8; choose another name")
+        if (named := getattr(args, option, None)) is not None and not _is_utf8(str(named)):
+            parser.error(f"argument --{option}: {named} is not UTF-8; choose another name")
     if args.command == "load":
         if args.worker == bool(args.scenario) or (args.worker and not args.out):
             parser.error(
@@ -71,16 +64,6 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if unfit is not None:
         parser.error(unfit)
     return args
-
-
-def _empty_place(arguments: Sequence[str]) -> str | None:
-    """Return the name of a place that is empty, which would mean the working directory."""
-    for before, argument in pairwise(["", *arguments]):
-        if argument.endswith("=") and argument[:-1] in _PLACES:
-            return argument[:-1]
-        if not argument and (before in _PLACES or not before.startswith("--")):
-            return before if before in _PLACES else "an argument"
-    return None
 
 
 def _with_help(parser: SuggestingParser, arguments: Sequence[str]) -> Sequence[str]:
@@ -126,7 +109,7 @@ def program() -> SuggestingParser:
     repeat_arguments(run, positive)
 
     merge = command("merge", "make one of all parts of a run, a verdict, a campaign or a data set")
-    merge.add_argument("parts", type=Path, nargs="+", metavar="DIR", help="directory of a part")
+    merge.add_argument("parts", type=place, nargs="+", metavar="DIR", help="directory of a part")
     _directory_arguments(merge)
     merge.add_argument("--quiet", action="store_true", help="print one line, the verdict")
 
@@ -160,10 +143,10 @@ def program() -> SuggestingParser:
     watch_arguments(watched)
 
     verify = command("verify", "judge a run's lake against its node files again")
-    verify.add_argument("run", type=Path, metavar="DIR", help="run directory")
+    verify.add_argument("run", type=place, metavar="DIR", help="run directory")
     lake = verify.add_mutually_exclusive_group()
     lake.add_argument(
-        "--lake", type=Path, metavar="DIR", help="a saved lake (default: DIR/lake, else a store)"
+        "--lake", type=place, metavar="DIR", help="a saved lake (default: DIR/lake, else a store)"
     )
     running = "the LocalStack of `store up` or --keep"
     holds = f"S3 with the lake (default: AWS_ENDPOINT_URL, else {running})"
@@ -172,10 +155,10 @@ def program() -> SuggestingParser:
     shard_argument(verify)
     cluster_arguments(verify, "verify", positive)
     verify.add_argument(
-        "--out", type=Path, metavar="DIR", help="with --shard: directory for the part's record"
+        "--out", type=place, metavar="DIR", help="with --shard: directory for the part's record"
     )
     elsewhere = "directory for the verdict's files, where DIR must not change (default: DIR)"
-    verify.add_argument("--report", type=Path, metavar="DIR", help=elsewhere)
+    verify.add_argument("--report", type=place, metavar="DIR", help=elsewhere)
     _form_arguments(verify, "verify.json")
 
     campaign = command(
@@ -228,7 +211,7 @@ def program() -> SuggestingParser:
     checked.add_argument("--json", action="store_true", help="print JSON, errors included")
 
     report = command("report", "rebuild the report from the raw record")
-    report.add_argument("run", type=Path, metavar="DIR", help="run directory")
+    report.add_argument("run", type=place, metavar="DIR", help="run directory")
 
     compared = command("compare", "compare two sets of runs, with a verdict for CI")
     compare_arguments(compared, directories, share)
@@ -279,7 +262,7 @@ def program() -> SuggestingParser:
 def _scenario_arguments(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
     parser.add_argument(
         "scenario",
-        type=scenario_file,
+        type=_scenario,
         nargs=nargs,
         metavar="SCENARIO",
         help="scenario YAML, or the name of one that `windfleet list` shows",
@@ -293,9 +276,13 @@ def _scenario_arguments(parser: argparse.ArgumentParser, nargs: str | None = Non
     )
 
 
+def _scenario(text: str) -> Path:
+    return scenario_file(stated(text))
+
+
 def _directory_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="run directory (default: runs/NAME-SEED)"
+        "--out", type=place, metavar="DIR", help="run directory (default: runs/NAME-SEED)"
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace an earlier run in that directory"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Final
+
+from sim.place_argument import place
 
 _FREE: Final = ("workers", "allow_remote", "form")
 """Options that an attempt may have otherwise than the one before."""
@@ -18,7 +19,7 @@ _NAMES: Final = {"scenario": "SCENARIO", "line": "--replay"}
 def resume_argument(parser: argparse.ArgumentParser, what: str) -> None:
     """Add the option. what: the kind of work to go on with."""
     text = f"go on with the interrupted {what} in DIR, with its scenario and options"
-    parser.add_argument("--resume", type=Path, metavar="DIR", help=text)
+    parser.add_argument("--resume", type=place, metavar="DIR", help=text)
 
 
 def refusal(args: argparse.Namespace, parser: argparse.ArgumentParser) -> str | None:

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
+from sim.place_argument import EMPTY
+
 NEAR = 0.6
 """Smallest similarity of a suggestion, as `difflib` measures it."""
 
@@ -30,6 +32,8 @@ class SuggestingParser(argparse.ArgumentParser):
             options = self._options_of(command) if isinstance(command, str) else ()
             name = unknown[0].partition("=")[0]
             hint = nearest(name, options) if name.startswith("-") else ""
+            if "" in unknown:
+                self._command(command).error(f"an argument {EMPTY}")
             text = f"unrecognized arguments: {' '.join(unknown)}"
             self._command(command).error(f"{text}; did you mean {hint}?" if hint else text)
         return found

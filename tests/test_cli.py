@@ -5,6 +5,7 @@ Not covered: whole runs (test_run.py), early ends (test_bad_luck.py), verdicts (
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import shlex
@@ -19,6 +20,7 @@ import pytest
 from pipeline import lake
 from pipeline.store import S3ObjectStore
 from sim import run_directory
+from sim.arguments import program
 from sim.errors import DirectoryError
 from tests.support import runs
 
@@ -373,6 +375,24 @@ def test_a_lake_on_another_machine_is_read_only_on_request(
     assert done.code == 3, done.text
     assert done.said_once("http://192.0.2.1:9000", "--allow-remote")
     assert not asked
+
+
+def places() -> list[tuple[str, argparse.Action]]:
+    """Return each argument of a command that is a path."""
+    return [
+        (f"{command} {action.option_strings or action.dest}", action)
+        for command, parser in program().commands().items()
+        for action in parser._actions
+        if str(action.metavar) in ("DIR", "FILE", "DIR|URL", "SCENARIO")
+    ]
+
+
+def test_no_place_may_be_empty() -> None:
+    """An empty path would be the working directory."""
+    assert len(places()) > 30
+    for name, action in places():
+        with pytest.raises(argparse.ArgumentTypeError, match="is a variable of the shell not set"):
+            pytest.fail(f"{name} takes {action.type('') if callable(action.type) else 'any text'}")
 
 
 @pytest.mark.parametrize("words", [("--out", ""), ("--out=",), ("--resume", ""), ("",)])

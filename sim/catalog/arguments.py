@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from sim.place_argument import place
+
 OPTIONS = (
     ("catalog", "NAME", "catalogue of Unity Catalog (default: windfleet)"),
     ("schema", "NAME", "schema in it (default: turbines)"),
@@ -39,7 +41,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _folder(text: str) -> Path:
-    """Return a folder of the command line. Refuses a URL."""
+    """Return a folder of the command line. Refuses a URL, and an empty text."""
     if "://" in text:
         raise argparse.ArgumentTypeError(f"{text!r} is a URL; name a folder of this machine")
-    return Path(text)
+    return place(text)

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from sim.place_argument import stated
+
 if TYPE_CHECKING:
     from sim.cluster.address import ClusterAddress
 
@@ -53,7 +55,7 @@ def arguments(
     }
     if command in folder:
         parser.add_argument(
-            "--worker-dir", metavar="DIR", help=f"with --cluster: {folder[command]}"
+            "--worker-dir", type=stated, metavar="DIR", help=f"with --cluster: {folder[command]}"
         )
     else:
         parser.add_argument(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sim.output_file import overwrite_argument
+from sim.place_argument import place
 
 
 def arguments(
@@ -23,7 +24,7 @@ def arguments(
         "half the rate is 100%% more; given here, runs whose speed cannot be compared are exit 6"
     )
     parser.add_argument("--limit", type=share, metavar="PERCENT", help=worse)
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page, too")
+    parser.add_argument("--html", type=place, metavar="FILE", help="write a page, too")
     overwrite_argument(parser, "a FILE that windfleet did not write")
     forms = parser.add_mutually_exclusive_group()
     parser.set_defaults(form="text")

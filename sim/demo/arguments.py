@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 
 from sim.demo import themes
+from sim.place_argument import stated
 
 LAYOUT = "farm"
 """Layout without `--layout`."""
@@ -26,6 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--to",
+        type=stated,
         metavar="DIR|URL",
         help="folder (default: demo/THEME), or S3 endpoint that gets a copy",
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from sim.listing.arguments import RUNS
 from sim.output_file import overwrite_argument
+from sim.place_argument import place
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,7 +14,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "folder",
         nargs="?",
-        type=Path,
+        type=place,
         default=RUNS,
         metavar="DIR",
         help="folder of the runs (default: %(default)s)",
@@ -30,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "freshness, memory, time, cost)",
     )
     parser.add_argument(
-        "--html", type=Path, metavar="FILE", help="the page (default: DIR/history.html)"
+        "--html", type=place, metavar="FILE", help="the page (default: DIR/history.html)"
     )
     overwrite_argument(parser, "a FILE that windfleet did not write")
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -9,6 +9,8 @@ import argparse
 from pathlib import Path
 from typing import Final
 
+from sim.place_argument import place
+
 SUBJECTS: Final = ("scenarios", "themes", "runs")
 RUNS: Final = Path("runs")
 
@@ -21,7 +23,7 @@ def list_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "folder",
         nargs="?",
-        type=Path,
+        type=place,
         default=RUNS,
         metavar="DIR",
         help="folder of the runs (default: %(default)s)",

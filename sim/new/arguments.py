@@ -6,17 +6,17 @@ Imports little: the command line is parsed with it for every command.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Final
 
 from sim.output_file import overwrite_argument
+from sim.place_argument import place
 
 KINDS: Final = ("scenario", "load", "fleet")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to a parser."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="YAML file to write, or its name")
+    parser.add_argument("file", type=place, metavar="FILE", help="YAML file to write, or its name")
     parser.add_argument(
         "--kind",
         choices=KINDS,

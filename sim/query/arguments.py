@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from sim.output_file import overwrite_argument
+from sim.place_argument import place
 
 ENGINES: Final = ("embedded", "spark")
 FORMATS: Final = ("table", "csv", "json", "parquet")
@@ -84,12 +85,12 @@ def arguments(parser: argparse.ArgumentParser, url: Callable[[str], str]) -> Non
 
 
 def path(text: str) -> Path:
-    """Return a path of the command line. Refuses a URL."""
+    """Return a path of the command line. Refuses a URL, and an empty text."""
     if "://" in text:
         raise argparse.ArgumentTypeError(
             f"{text!r} is a URL; write a path (a lake in S3: --endpoint-url URL)"
         )
-    return Path(text)
+    return place(text)
 
 
 def instant(text: str) -> datetime:

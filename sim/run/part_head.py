@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from pipeline.terminal import cause
 from sim.errors import PartError
 from sim.measure.environment import program_versions
+from sim.report.result import RESULT_FILE
 from sim.run.part_index import PartIndex
 from sim.scenario import Scenario
 
@@ -32,7 +33,6 @@ _NOT_A_RECORD: Final = (
     RecursionError,
     pa.ArrowException,
 )
-RESULT_FILE: Final = "result.json"
 MOST_PARTS: Final = 1_000_000
 """Bound of the number in a record. A part has a turbine at least."""
 Kind = Literal["run", "verify", "campaign", "demo"]

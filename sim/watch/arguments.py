@@ -6,10 +6,10 @@ Imports little: the command line is parsed with it for every command.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Final
 
 from sim.output_file import overwrite_argument
+from sim.place_argument import place
 
 ANY_PORT: Final = 0
 """A free port, chosen by the operating system."""
@@ -19,7 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `watch`."""
     parser.add_argument(
         "run",
-        type=Path,
+        type=place,
         nargs="?",
         metavar="DIR",
         help="run directory; one that does not exist yet is waited for",
@@ -33,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--grafana",
-        type=Path,
+        type=place,
         metavar="FILE",
         help="write a Grafana dashboard over the metrics; without DIR, do nothing else",
     )

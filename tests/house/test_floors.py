@@ -55,7 +55,7 @@ PIPELINE = (
 """From the bottom up. Modules import from below; on floors 1 and 2 also from beside."""
 
 SIM: tuple[set[str], ...] = (
-    {"garbage"},
+    {"garbage", "place_argument"},
     {
         "arrays",
         "check",

@@ -9,7 +9,9 @@ import threading
 import time
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -206,6 +208,22 @@ def test_a_variable_of_the_program_is_no_table(where: Warehouse) -> None:
     assert statement.num_rows == 1
     with pytest.raises(QueryError, match="statement does not exist"):
         list(Engine(where).run("SELECT * FROM statement"))
+
+
+def test_a_statement_draws_no_progress_bar(
+    where: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would stand in the rows. DuckDB has it on where the main module has no file."""
+    connect = duckdb.connect
+
+    def as_in_a_notebook(**options: Any) -> duckdb.DuckDBPyConnection:
+        made = connect(**options)
+        made.execute("SET enable_progress_bar = true")
+        return made
+
+    monkeypatch.setattr(duckdb, "connect", as_in_a_notebook)
+    setting = "SELECT value FROM duckdb_settings() WHERE name = 'enable_progress_bar'"
+    assert Engine(where)._connection.execute(setting).fetchall() == [("false",)]
 
 
 def test_an_empty_statement_and_a_last_comment_are_passed_over(where: Warehouse) -> None:
