@@ -165,6 +165,9 @@ def test_only_serve_tells_where_the_scenario_goes() -> None:
         assert f"'{port}' is not a port; give one from 1 to 65535" in done.err
         assert "SCENARIO" not in done.err
     assert "SCENARIO before" not in runs.inside("run", "quickstart", "--serve", "99999").err
+    taken = runs.inside("run", "--serve", "quickstart").err
+    assert "'quickstart' is not a port" in taken
+    assert "write SCENARIO before --serve" in taken
 
 
 def test_the_dashboard_is_written(tmp_path: Path) -> None:
