@@ -26,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--port",
-        type=_port_of_serve,
+        type=any_port,
         default=ANY_PORT,
         metavar="N",
         help="port on 127.0.0.1 (default: a free one, which is printed)",
