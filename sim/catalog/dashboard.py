@@ -22,7 +22,7 @@ DATASETS: Final = {
     "anomalies": (
         "SELECT turbine_id, farm_id, kind, severity, first_time, last_time, `rows`\n"
         "FROM wind_turbine_anomaly_detection\n"
-        "ORDER BY first_time DESC"
+        "ORDER BY first_time DESC, turbine_id, kind"
     ),
     "maintenance": (
         "SELECT place, turbine_id, farm_id, score, component, gearbox_k, vibration_mm_s, last_day\n"

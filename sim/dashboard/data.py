@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -23,6 +25,8 @@ MOST_EPISODES: Final = 3_000
 MOST_CLOCKS: Final = 31
 MOST_RANKED_ROWS: Final = 20_000_000
 """Rows that rankings of earlier days may read in all: each reads every row before its clock."""
+MOST_AT_ONCE: Final = 8
+"""Rankings at a time, of one thread each: each holds some batches of rows."""
 FIRST_PLACES: Final = 12
 """Places of a farm that a ranking of an earlier day keeps, and turbines that have a trend."""
 BIN: Final = 0.5  # m/s, of the power curves
@@ -77,11 +81,16 @@ def _rankings(views: Views, extent: Mapping[str, int]) -> list[dict[str, Any]]:
     found = [{"now_us": _us(views.now), **_columns(newest)}]
     if newest.num_rows == 0:
         return found
-    for clock in _clocks(extent, _us(views.now)):
-        rows = views.at(instant(clock)).rows("ranking")
-        if rows.num_rows == 0:  # too few days before this clock, and before all earlier ones
-            break
-        found.append({"now_us": clock, **_columns(_first_places(rows))})
+    clocks = _clocks(extent, _us(views.now))
+    pool = ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_AT_ONCE), "rankings")
+    try:
+        answers = pool.map(lambda clock: views.at(instant(clock)).rows("ranking"), clocks)
+        for clock, rows in zip(clocks, answers, strict=True):
+            if rows.num_rows == 0:  # too few days before this clock, and before all earlier ones
+                break
+            found.append({"now_us": clock, **_columns(_first_places(rows))})
+    finally:
+        pool.shutdown(cancel_futures=True)
     return found
 
 

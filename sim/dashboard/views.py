@@ -22,14 +22,17 @@ METADATA: Final = f"{BUCKET_PREFIX}metadata"
 
 
 class Views:
-    """Views and tables of a warehouse, as of one clock. None: the time of this machine."""
+    """Views and tables of a warehouse, as of one clock. None: the time of this machine.
+
+    One thread answers: the same lake gives the same page.
+    """
 
     def __init__(self, warehouse: Warehouse, now: datetime | None = None) -> None:
         self.warehouse, self.now = warehouse, now
 
     @cached_property
     def _engine(self) -> Engine:
-        return Engine(self.warehouse, self.now)
+        return Engine(self.warehouse, self.now, threads=1)
 
     def rows(
         self, name: str, numbers: Mapping[str, int] | None = None, before: str = ""

@@ -63,7 +63,8 @@ def answers(made: Dataset) -> list[Answer]:
     queries = snippets.queries(made.story)
     if not queries:
         return []
-    with duckdb.connect(config={"file_search_path": str(made.folder)}) as connection:
+    config = {"file_search_path": str(made.folder), "threads": 1}  # one order of adding floats
+    with duckdb.connect(config=config) as connection:
         try:
             connection.execute(snippets.views(made.has_quarantine))
             return [_answer(connection, sql) for sql in queries]

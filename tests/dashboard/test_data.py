@@ -110,6 +110,10 @@ def test_rankings_of_earlier_days_are_the_view_as_of_their_clock(
         np.testing.assert_allclose([row["score"] for row in kept], each["score"], rtol=1e-8)
 
 
+def test_one_thread_answers_so_that_sums_are_the_same_every_time(views: Views) -> None:
+    assert rows_of(views, "SELECT current_setting('threads') AS n") == [{"n": 1}]
+
+
 def test_episodes_are_the_view_with_the_gravest_first(views: Views, made: Contents) -> None:
     view = rows_of(views, "SELECT * FROM wind_turbine_anomaly_detection")
     found = made.facts["episodes"]
