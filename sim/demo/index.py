@@ -63,9 +63,9 @@ def answers(made: Dataset) -> list[Answer]:
     queries = snippets.queries(made.story)
     if not queries:
         return []
-    config = {"file_search_path": str(made.folder), "threads": 1}  # one order of adding floats
-    with duckdb.connect(config=config) as connection:
+    with duckdb.connect(config={"file_search_path": str(made.folder)}) as connection:
         try:
+            connection.execute("SET threads = 1")  # floats are added in one order
             connection.execute(snippets.views(made.has_quarantine))
             return [_answer(connection, sql) for sql in queries]
         except duckdb.Error as error:
