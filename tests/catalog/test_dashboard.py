@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import sqlglot
 
 from pipeline.catalog.locations import Parameters
 from sim.check.read.lake import LakeReader
@@ -44,6 +45,14 @@ def columns(engine: Engine) -> dict[str, set[str]]:
 
 def board() -> dict[str, Any]:
     return json.loads(texts(Parameters())[PATH])
+
+
+def test_anomalies_of_the_same_instant_have_one_order() -> None:
+    (query,) = (
+        "".join(each["queryLines"]) for each in board()["datasets"] if each["name"] == "anomalies"
+    )
+    order = sqlglot.parse_one(query, read="databricks").args["order"].expressions
+    assert {"first_time", "turbine_id", "kind"} <= {each.this.name for each in order}
 
 
 def widgets(found: dict[str, Any]) -> list[dict[str, Any]]:

@@ -35,10 +35,10 @@ from sim.store.s3_lake import s3_lake
 from sim.verify.lake_layout import layout_of
 from tests.support import lakesecrets
 from tests.support.browser import Page
-from tests.support.data_sets import FAULTS, SMALL, database, rows
+from tests.support.data_sets import SMALL, command, database, rows
 
-AFTERWARDS = ("warehouse/", "verify", ".")
-"""Begins of files that no data set fixes: Delta's have random names, the rest is of commands."""
+NOT_FIXED = ("warehouse/", "verify", ".")
+"""Delta's files, which have random names, the verdicts of other tests, and the lock."""
 
 
 def test_personal_data_is_readable_by_the_owner_only(made: dict[str, Path]) -> None:
@@ -244,33 +244,24 @@ def test_a_compacted_lake_with_a_defect_is_not_passed(
     assert main(["demo", *words]) == LAKE_WRONG
 
 
-def test_the_same_command_makes_the_same_bytes(made: dict[str, Path], tmp_path: Path) -> None:
-    """Pages too."""
-    folder = tmp_path / "farm"  # the pages bear its name
-    words = [
-        "demo",
-        "--to",
-        str(folder),
-        "--set",
-        FAULTS,
-        "--export",
-        "openoa",
-        "--export",
-        "flasc",
-    ]
-    words += ["--set", "pipeline.flush_every=6h", "--nodes", "--inspect"]
-    assert main([*words, *SMALL[:-1], "1"]) == 0
+@pytest.mark.parametrize("layout", ["turbine", "farm"])
+def test_the_same_command_makes_the_same_bytes(
+    made: dict[str, Path], tmp_path: Path, layout: str
+) -> None:
+    """Pages too, with one worker and with two."""
+    assert main([*command(layout, tmp_path / layout), "--workers", "1"]) == PASS
 
-    def digest(folder: Path) -> dict[str, str]:
+    def digests(folder: Path) -> dict[str, str]:
         return {
             name: hashlib.sha256(file.read_bytes()).hexdigest()
             for file in folder.rglob("*")
-            if file.is_file() and not (name := str(file.relative_to(folder))).startswith(AFTERWARDS)
+            if file.is_file() and not (name := str(file.relative_to(folder))).startswith(NOT_FIXED)
         }
 
-    want = digest(made["farm"])
-    assert {"index.html", "dashboard.html", "realism.html", "README.md"} < want.keys()
-    assert digest(folder) == want
+    want = digests(made[layout])
+    pages = {"index.html", "realism.html", "README.md"}
+    assert pages | ({"dashboard.html"} if layout == "farm" else set()) < want.keys()
+    assert digests(tmp_path / layout) == want
 
 
 @pytest.mark.parametrize("theme", themes.names())

@@ -21,6 +21,17 @@ FAULTS = (
 )
 
 
+def command(layout: str, folder: Path) -> list[str]:
+    """Return the words that make the data set of the tests in a folder, whose name its pages bear.
+
+    Flushes every six hours make late rows look back.
+    """
+    words = ["demo", "--to", str(folder), "--layout", layout, "--set", FAULTS, *SMALL]
+    words += ["--set", "pipeline.flush_every=6h", "--nodes", "--inspect"]
+    exports = ["--export", "openoa", "--export", "flasc"]
+    return [*words, *(exports if layout == "farm" else ["--no-dashboard"])]
+
+
 def snippet(folder: Path, heading: str) -> str:
     """Return the text to paste that stands below a heading of the data set's README."""
     readme = (folder / "README.md").read_text()
